@@ -1,0 +1,1 @@
+"""The rules of Tributary: pure values and functions, no I/O, no clock, no randomness."""
