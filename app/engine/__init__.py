@@ -1,0 +1,24 @@
+"""The engine: commands in, recorded facts out."""
+
+from app.engine.decider import CampaignDecider, Decider
+from app.engine.engine import Engine, NotCommitted, clock_ms
+from app.engine.snapshots import SnapshotFollower
+from app.engine.states import BrokenStream, load_state
+from app.engine.turn import IdempotencyKeyReused, InconsistentDecision
+from app.engine.waiting import EngineBusy, EngineClosed, Outcome
+
+__all__ = [
+    "BrokenStream",
+    "CampaignDecider",
+    "Decider",
+    "Engine",
+    "EngineBusy",
+    "EngineClosed",
+    "IdempotencyKeyReused",
+    "InconsistentDecision",
+    "NotCommitted",
+    "Outcome",
+    "SnapshotFollower",
+    "clock_ms",
+    "load_state",
+]

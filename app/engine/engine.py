@@ -1,0 +1,336 @@
+"""The engine: the only way into the log.
+
+One thread takes all commands that wait, decides them in one append turn, and answers every caller
+after the commit (group commit): many callers share one write to the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Final, Generic, Self
+
+from eventsourcing.persistence import PersistenceError
+
+from app.engine.decider import Decider, S
+from app.engine.states import PAGE_ROWS, BrokenStream, StateCache, evolve_row, load_state
+from app.engine.turn import Decisions, Repetition
+from app.engine.waiting import UNANSWERED, Entry, Job, Outcome, WaitingCommands, key_hashes
+from app.log import (
+    CommitUnknown,
+    EventLog,
+    LogRow,
+    SnapshotStore,
+    UnreadableEvent,
+    decode_row,
+)
+from domain.commands import Command
+from domain.events import AnyEvent
+
+MAX_BATCH: Final = 4_096
+"""Commands in one append turn."""
+MAX_WAITING: Final = 65_536
+"""Commands that may wait, over all callers."""
+CACHE_LIMIT: Final = 4_000_000
+"""The weight of the states kept in memory: pledges, about 1 kB each."""
+OUTCOME_ROWS: Final = 16
+"""How many rows to read at once of a first outcome; most have one."""
+
+_logger = logging.getLogger(__name__)
+
+
+class NotCommitted(PersistenceError):  # noqa: N818 - a fact to tell
+    """The turn could not be recorded: nothing of it is in the log. Send the command again."""
+
+
+def clock_ms() -> int:
+    """Return the time now, in ms UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Engine(Generic[S]):
+    """Decides commands and records what they lead to, in the order they came.
+
+    `clock` returns ms UTC; all events of a turn get the same time, never earlier than the log's
+    last. `max_batch` bounds a turn, `max_waiting` the queue, `cache_limit` the weight of the
+    states in memory (see `Decider.weight`). Close it, or use it as a context manager; the log and
+    the snapshots stay open.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        snapshots: SnapshotStore | None,
+        decider: Decider[S],
+        *,
+        clock: Callable[[], int] = clock_ms,
+        max_batch: int = MAX_BATCH,
+        max_waiting: int = MAX_WAITING,
+        cache_limit: int = CACHE_LIMIT,
+    ) -> None:
+        self._log = log
+        self._snapshots = snapshots
+        self._decider = decider
+        self._clock = clock
+        self._max_batch = max_batch
+        self._waiting = WaitingCommands(max_waiting)
+        self._states: StateCache[S] = StateCache(decider, cache_limit)
+        self._seen, _ = log.last()
+        self._deferred: list[Entry] = []
+        self._writer = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._writer.start()
+
+    # --- For callers -----------------------------------------------------------------------------
+
+    def submit(self, command: Command, key: str | None = None) -> Outcome:
+        """Decide one command and wait for its outcome to be durable.
+
+        `key` is an idempotency key: the same key with the same content is answered with the first
+        outcome; the caller makes it unique among all who send keys. Raises the Rejection, or
+        EngineBusy, EngineClosed, NotCommitted (nothing was done), CommitUnknown (it may have been
+        done: ask again), or the decider's own error.
+        """
+        return _only(self.submit_many((command,), None if key is None else (key,)))
+
+    def submit_many(
+        self, commands: Sequence[Command], keys: Sequence[str | None] | None = None
+    ) -> list[Outcome | Exception]:
+        """Decide commands in their order; return an outcome or exception for each.
+
+        A long list may span turns. Raises EngineBusy or EngineClosed for the whole list.
+        """
+        if not commands:
+            return []
+        job = self._job(commands, keys, None)
+        self._waiting.put(job)
+        job.done.acquire()
+        return job.results
+
+    async def submit_async(self, command: Command, key: str | None = None) -> Outcome:
+        """Do as `submit`, without holding up the event loop."""
+        return _only(await self.submit_many_async((command,), None if key is None else (key,)))
+
+    async def submit_many_async(
+        self, commands: Sequence[Command], keys: Sequence[str | None] | None = None
+    ) -> list[Outcome | Exception]:
+        """Do as `submit_many`, without holding up the event loop.
+
+        A caller that stops waiting does not undo its commands.
+        """
+        if not commands:
+            return []
+        future: asyncio.Future[list[Outcome | Exception]]
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.put(self._job(commands, keys, future))
+        return await future
+
+    def _job(
+        self,
+        commands: Sequence[Command],
+        keys: Sequence[str | None] | None,
+        future: asyncio.Future[list[Outcome | Exception]] | None,
+    ) -> Job:
+        stream_of = self._decider.stream_of
+        streams = [stream_of(command) for command in commands]
+        hashes = None
+        if keys is not None and any(key is not None for key in keys):
+            hashes = [
+                None if key is None else key_hashes(command, key)
+                for command, key in zip(commands, keys, strict=True)
+            ]
+        return Job(commands, streams, hashes, future)
+
+    def close(self) -> None:
+        """Decide what waits, then stop."""
+        self._waiting.close()
+        self._writer.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- The writer's thread ---------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            room = self._max_batch - len(self._deferred)
+            batch = self._deferred + self._waiting.take(room, wait=not self._deferred)
+            self._deferred = []
+            if not batch:
+                return
+            try:
+                self._turn(batch)
+            except Exception as fault:
+                _logger.exception("a turn failed outside its transaction")
+                self._start_over(batch, fault)
+            self._answer(batch)
+
+    def _start_over(self, batch: list[Entry], fault: Exception) -> None:
+        """Forget everything; commands without an answer may or may not have been recorded."""
+        self._states.clear()
+        for job, index in batch:
+            if job.results[index] is UNANSWERED:
+                job.results[index] = CommitUnknown(str(fault))
+
+    def _turn(self, batch: list[Entry]) -> None:
+        """Run one append turn and set the results of its commands."""
+        self._catch_up_with_others()
+        states = self._load(batch)
+        used = list(states)
+        ready = [entry for entry in batch if entry[0].streams[entry[1]] in states]
+        if not ready:
+            return
+        try:
+            with self._log.turn() as turn:
+                if turn.position != self._seen:
+                    self._catch_up(turn.tail(self._seen), states)
+                    self._seen = turn.position
+                decisions = Decisions(self._decider, states, turn, max(self._clock(), turn.at))
+                decisions.decide(ready)
+                if decisions.rows or decisions.keys:
+                    turn.append(decisions.rows, decisions.keys)
+        except Exception as fault:
+            _logger.exception("a turn of %d commands was not recorded", len(ready))
+            self._drop(used)
+            fate = CommitUnknown if isinstance(fault, CommitUnknown) else NotCommitted
+            for job, index in ready:
+                job.results[index] = fate(str(fault))
+            return
+        self._seen += len(decisions.rows)
+        self._deferred = decisions.deferred
+        self._drop(decisions.broken)
+        self._states.settle(used)
+        for repetition in decisions.repetitions:
+            self._repeat(repetition)
+
+    def _catch_up_with_others(self) -> None:
+        """Evolve what other processes appended, before the lock, so that little is left to do."""
+        if self._log.last()[0] == self._seen:
+            return
+        while rows := self._log.read(self._seen, PAGE_ROWS):
+            self._catch_up(rows, {})
+            self._seen = rows[-1].position
+
+    def _catch_up(self, rows: list[LogRow], states: dict[str, S]) -> None:
+        for row in rows:
+            state = self._states.get(row.stream)
+            if state is None or row.version <= state.version:
+                continue
+            try:
+                evolve_row(self._decider, state, row)
+            except Exception:
+                # Loading the state again tells the same to the callers who need it.
+                _logger.exception("position %d cannot be evolved", row.position)
+                self._states.drop(row.stream)
+                states.pop(row.stream, None)
+
+    def _load(self, batch: list[Entry]) -> dict[str, S]:
+        """Return the states of a batch by stream; commands whose state cannot be had fail."""
+        states: dict[str, S] = {}
+        failed: dict[str, Exception] = {}
+        for job, index in batch:
+            stream = job.streams[index]
+            if stream in states:
+                continue
+            if stream not in failed:
+                try:
+                    states[stream] = self._state(stream)
+                    continue
+                except PersistenceError as fault:
+                    failed[stream] = NotCommitted(str(fault))
+                except Exception as fault:
+                    _logger.exception("the state of %s cannot be loaded", stream)
+                    failed[stream] = fault
+            job.results[index] = failed[stream]
+        return states
+
+    def _state(self, stream: str) -> S:
+        state = self._states.get(stream)
+        if state is None:
+            state = load_state(self._log, self._snapshots, self._decider, stream)
+            self._states.put(stream, state)
+        return state
+
+    def _drop(self, streams: Iterable[str]) -> None:
+        for stream in streams:
+            self._states.drop(stream)
+
+    def _repeat(self, repetition: Repetition) -> None:
+        """Answer a command with its first outcome, read from the log."""
+        job, index = repetition.entry
+        try:
+            job.results[index] = self._first_outcome(repetition)
+        except PersistenceError as fault:
+            job.results[index] = CommitUnknown(f"it was recorded, but cannot be read now: {fault}")
+        except (UnreadableEvent, BrokenStream) as fault:
+            job.results[index] = fault
+
+    def _first_outcome(self, repetition: Repetition) -> Outcome:
+        if repetition.count == 0:
+            return Outcome(repetition.position, (), repeated=True)
+        events: list[AnyEvent] = []
+        position = 0
+        for row in self._rows_from(repetition.stream, repetition.version):
+            event = decode_row(row)
+            if not events:
+                position = row.position
+            elif repetition.count is None and event.command_id != events[0].command_id:
+                break
+            events.append(event)
+            if len(events) == repetition.count:
+                break
+        if not events:
+            raise BrokenStream(f"stream {repetition.stream} ends before {repetition.version}")
+        return Outcome(position, tuple(events), repeated=True)
+
+    def _rows_from(self, stream: str, version: int) -> Iterator[LogRow]:
+        while rows := self._log.read_stream(stream, version - 1, OUTCOME_ROWS):
+            yield from rows
+            version = rows[-1].version + 1
+
+    # --- Answers ---------------------------------------------------------------------------------
+
+    def _answer(self, batch: list[Entry]) -> None:
+        """Wake the callers whose last command was answered; one call per event loop."""
+        deferred = set(self._deferred)
+        finished: dict[asyncio.AbstractEventLoop, list[Job]] = {}
+        for entry in batch:
+            if deferred and entry in deferred:
+                continue
+            job = entry[0]
+            job.left -= 1
+            if job.left:
+                continue
+            if job.future is None:
+                job.done.release()
+            else:
+                finished.setdefault(job.future.get_loop(), []).append(job)
+        for loop, jobs in finished.items():
+            try:
+                loop.call_soon_threadsafe(_resolve, jobs)
+            except RuntimeError:
+                _logger.warning("%d callers are gone with their event loop", len(jobs))
+
+
+def _resolve(jobs: list[Job]) -> None:
+    for job in jobs:
+        if job.future is not None and not job.future.done():
+            job.future.set_result(job.results)
+
+
+def _only(results: list[Outcome | Exception]) -> Outcome:
+    (result,) = results
+    if isinstance(result, Exception):
+        raise result
+    return result

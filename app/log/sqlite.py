@@ -1,0 +1,381 @@
+"""The log in one SQLite file."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from eventsourcing.persistence import (
+    ApplicationRecorder,
+    IntegrityError,
+    Notification,
+    ProgrammingError,
+    StoredEvent,
+    Subscription,
+)
+
+from app.log.connection import WRITER_CACHE_KIB, Readers, TurnLock, connect, library_errors
+from app.log.ports import CommitUnknown, KeyEntry, LogRow, NewKey, NewRow
+from app.log.rows import fetch, fetch_after, insert_many, packed
+from app.log.schema import prepare
+from app.log.subscription import LogSubscription
+from domain.events import EVENT_TYPES
+
+POLL_S: Final = 0.05
+"""How often a waiting reader looks for what other processes wrote."""
+
+_LAST: Final = "SELECT position, at FROM events ORDER BY position DESC LIMIT 1"
+_READ: Final = packed("e.position > ?", "e.position")
+_READ_STREAM: Final = packed(
+    "e.stream = (SELECT id FROM streams WHERE name = ?) AND e.version > ?", "e.version"
+)
+_HEADS: Final = """
+    SELECT name, (SELECT max(version) FROM events WHERE stream = streams.id) FROM streams"""
+_HEADS_AFTER: Final = """
+    SELECT name, (SELECT max(version) FROM events WHERE stream = streams.id) FROM streams
+    WHERE id IN (SELECT stream FROM events WHERE position > ?)"""
+_KEY: Final = """
+    SELECT k.digest, s.name, k.version, k.position, k.count
+    FROM keys k JOIN streams s ON s.id = k.stream WHERE k.key = ?"""
+
+_logger = logging.getLogger(__name__)
+
+
+class TurnHooks(msgspec.Struct, frozen=True, kw_only=True):
+    """What tests do in the middle of an append turn: stop the process, or fail."""
+
+    after_append: Callable[[], None] | None = None
+    before_commit: Callable[[], None] | None = None
+    after_commit: Callable[[], None] | None = None
+
+
+class _Time(msgspec.Struct):
+    at: int
+
+
+class SQLiteTurn:
+    """One append turn on the writer's connection."""
+
+    def __init__(self, connection: sqlite3.Connection, hooks: TurnHooks) -> None:
+        self._connection = connection
+        self._hooks = hooks
+        last: tuple[int, int] = connection.execute(_LAST).fetchone() or (0, 0)
+        self.position, self.at = last
+        self.written = self.position
+        self.changed = False
+
+    def tail(self, after: int) -> list[LogRow]:
+        """Return every row after a position."""
+        return fetch_after(self._connection, _READ, after, limit=None)
+
+    def stream_number(self, stream: str) -> int:
+        """Return the stream's small number, giving it one if it has none."""
+        known = self._connection.execute("SELECT id FROM streams WHERE name = ?", (stream,))
+        row = known.fetchone()
+        if row is None:
+            self.changed = True
+            added = "INSERT INTO streams (name) VALUES (?) RETURNING id"
+            (row,) = self._connection.execute(added, (stream,)).fetchall()
+        number: int = row[0]
+        return number
+
+    def keys(self, hashes: Iterable[bytes]) -> dict[bytes, KeyEntry]:
+        """Return those of the given key hashes that the log has, with what they led to."""
+        found = {}
+        for key in hashes:
+            row = self._connection.execute(_KEY, (key,)).fetchone()
+            if row is not None:
+                digest, stream, version, position, count = row
+                found[key] = KeyEntry(digest, stream.decode(), version, position, count)
+        return found
+
+    def append(self, rows: Sequence[NewRow], keys: Sequence[NewKey] = ()) -> None:
+        """Write rows, their positions following the log's last, and idempotency keys.
+
+        Raises IntegrityError where a (stream, version) or a key is taken.
+        """
+        if rows:
+            # With position the primary key, these two ends leave room for no gap.
+            assert rows[0][0] == self.written + 1, "positions follow the log's last"
+            assert rows[-1][0] == self.written + len(rows), "positions have no gap"
+            self.changed = True
+            insert_many(self._connection, "events", rows)
+            self.written = rows[-1][0]
+        if self._hooks.after_append:
+            self._hooks.after_append()
+        if keys:
+            self.changed = True
+            insert_many(self._connection, "keys", keys)
+
+
+class SQLiteLog(ApplicationRecorder):
+    """The log, and the recorder by which the `eventsourcing` library reads and writes it.
+
+    `path` is the database file; two lock files stand beside it. Any number of threads may read,
+    and any number of threads and processes may take turns to append.
+    """
+
+    def __init__(self, path: Path, hooks: TurnHooks | None = None) -> None:
+        self._path = path
+        self.hooks = hooks or TurnHooks()
+        self._lock = TurnLock(path)
+        self._readers = Readers(path)
+        self._moved = threading.Condition()
+        self._announced = 0
+        self._closed = False
+        self._writer: sqlite3.Connection | None = None
+        try:
+            with self._lock, library_errors():
+                self._writer = connect(path, cache_kib=WRITER_CACHE_KIB)
+                self._log_id, self._schema_version = prepare(self._writer)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def log_id(self) -> str:
+        """The log's random id (UUID), given when it was created."""
+        return self._log_id
+
+    @property
+    def schema_version(self) -> int:
+        """The version of the log's tables."""
+        return self._schema_version
+
+    # --- Reading ---------------------------------------------------------------------------------
+
+    def read(self, after: int, limit: int) -> list[LogRow]:
+        """Return up to `limit` rows after a position, in order."""
+        with self._readers.borrow() as connection:
+            return fetch_after(connection, _READ, after, limit=limit)
+
+    def read_stream(
+        self, stream: str, after_version: int = 0, limit: int | None = None
+    ) -> list[LogRow]:
+        """Return the rows of one stream after a version, in order; none for an unknown stream."""
+        with self._readers.borrow() as connection:
+            return fetch_after(connection, _READ_STREAM, stream, after_version, limit=limit)
+
+    def last(self) -> tuple[int, int]:
+        """Return the last event's (position, at); (0, 0) for an empty log."""
+        with self._readers.borrow() as connection:
+            last: tuple[int, int] = connection.execute(_LAST).fetchone() or (0, 0)
+            return last
+
+    def position_of(self, stream: str, version: int) -> int | None:
+        """Return where a stream's version stands in the log; None if it is not there."""
+        rows = self.read_stream(stream, version - 1, 1)
+        return rows[0].position if rows and rows[0].version == version else None
+
+    def heads(self, after: int = 0) -> list[tuple[str, int]]:
+        """Return each stream that moved after a position, with its present version."""
+        with self._readers.borrow() as connection:
+            # From the beginning the streams tell it faster than all their events.
+            statement, values = (_HEADS_AFTER, (after,)) if after else (_HEADS, ())
+            found = connection.execute(statement, values)
+            return [(name.decode(), version) for name, version in found if version is not None]
+
+    def wait(self, after: int, timeout: float) -> int:
+        """Wait up to `timeout` seconds for an event after a position; return the last position."""
+        deadline = time.monotonic() + timeout
+        while True:
+            position, _ = self.last()
+            remaining = deadline - time.monotonic()
+            if position > after or remaining <= 0:
+                return position
+            with self._moved:
+                if self._announced <= after:
+                    self._moved.wait(min(remaining, POLL_S))
+
+    # --- Appending -------------------------------------------------------------------------------
+
+    @contextmanager
+    def turn(self) -> Iterator[SQLiteTurn]:
+        """Begin an append turn: commit at a clean exit, roll back on any exception.
+
+        Raises CommitUnknown where the commit was asked for and failed. Any other error means
+        that nothing was written.
+        """
+        with self._lock, library_errors():
+            connection = self._open_writer()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                turn = SQLiteTurn(connection, self.hooks)
+                yield turn
+                if self.hooks.before_commit:
+                    self.hooks.before_commit()
+            except BaseException:
+                self._roll_back(connection)
+                raise
+            if turn.changed:
+                self._commit(connection)
+            else:
+                self._roll_back(connection)
+        if turn.written > turn.position:
+            self._announce(turn.written)
+
+    def _open_writer(self) -> sqlite3.Connection:
+        if self._closed:
+            raise ProgrammingError(f"{self._path.name} is closed")
+        if self._writer is None:
+            self._writer = connect(self._path, cache_kib=WRITER_CACHE_KIB)
+        return self._writer
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        """End a transaction that nobody asked to commit."""
+        try:
+            connection.rollback()
+        except sqlite3.Error:
+            _logger.exception("the writer's connection could not roll back; it is opened anew")
+            self._drop_writer()
+
+    def _drop_writer(self) -> None:
+        """Close the writer's connection, which rolls back whatever it had begun."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.execute("COMMIT")
+            if self.hooks.after_commit:
+                self.hooks.after_commit()
+        except Exception as fault:
+            # A commit that failed half-way may still be found by a recovery after a crash.
+            self._drop_writer()
+            raise CommitUnknown(
+                f"it is not known whether the turn was recorded: {fault}"
+            ) from fault
+
+    def _announce(self, position: int) -> None:
+        with self._moved:
+            self._announced = max(self._announced, position)
+            self._moved.notify_all()
+
+    def close(self) -> None:
+        """Close the log after the turn that may be running."""
+        if self._closed:
+            return
+        with self._lock:
+            self._closed = True
+            self._drop_writer()
+        self._readers.close()
+        self._lock.close()
+
+    # --- The library's recorder ------------------------------------------------------------------
+
+    def insert_events(
+        self,
+        stored_events: Sequence[StoredEvent],
+        **kwargs: Any,  # noqa: ANN401 - as the library has it
+    ) -> Sequence[int]:
+        """Append the library's stored events in a turn of their own; return their positions.
+
+        `at` of a topic of ours is read from its body. A foreign topic is stamped with the keyword
+        argument `at` (ms UTC) or 0, but not before the log's last event. Raises IntegrityError
+        where a version is taken or time would run backwards.
+        """
+        if not stored_events:
+            return []
+        with self.turn() as turn:
+            position, last_at = turn.position, turn.at
+            rows: list[NewRow] = []
+            for stored in stored_events:
+                position += 1
+                last_at = _time_of(stored, last_at, kwargs.get("at") or 0)
+                number = turn.stream_number(_stream_of(stored.originator_id))
+                rows.append(
+                    (
+                        position,
+                        number,
+                        stored.originator_version,
+                        last_at,
+                        stored.topic,
+                        stored.state,
+                    )
+                )
+            turn.append(rows)
+        return [row[0] for row in rows]
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        """Return the stored events of one stream, versions above `gt` up to `lte`."""
+        where = ["e.stream = (SELECT id FROM streams WHERE name = ?)"]
+        values: list[Any] = [_stream_of(originator_id)]
+        if gt is not None:
+            where.append("e.version > ?")
+            values.append(gt)
+        if lte is not None:
+            where.append("e.version <= ?")
+            values.append(lte)
+        statement = packed(" AND ".join(where), "e.version DESC" if desc else "e.version")
+        with self._readers.borrow() as connection:
+            rows = fetch(connection, statement, *values, -1 if limit is None else limit)
+        return [StoredEvent(row.stream, row.version, row.tag, row.body) for row in rows]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """Return notifications of the log, whose ids are positions."""
+        where = ["e.position >= ?" if inclusive_of_start else "e.position > ?"]
+        values: list[Any] = [0 if start is None else start]
+        if stop is not None:
+            where.append("e.position <= ?")
+            values.append(stop)
+        if topics:
+            where.append(f"e.tag IN ({','.join('?' * len(topics))})")
+            values.extend(topics)
+        statement = packed(" AND ".join(where), "e.position")
+        with self._readers.borrow() as connection:
+            rows = fetch(connection, statement, *values, limit)
+        return [
+            Notification(row.stream, row.version, row.tag, row.body, row.position) for row in rows
+        ]
+
+    def max_notification_id(self) -> int | None:
+        """Return the last position; None for an empty log."""
+        return self.last()[0] or None
+
+    def subscribe(
+        self, gt: int | None = None, topics: Sequence[str] = ()
+    ) -> Subscription[ApplicationRecorder]:
+        """Follow the log after a position, also what other processes append."""
+        return LogSubscription(self, gt=gt, topics=topics)
+
+
+def _stream_of(originator_id: UUID | str) -> str:
+    if not isinstance(originator_id, str):
+        raise ProgrammingError(f"streams are named by text, not {type(originator_id).__name__}")
+    return originator_id
+
+
+def _time_of(stored: StoredEvent, last_at: int, given: int) -> int:
+    if stored.topic not in EVENT_TYPES:
+        return max(given, last_at)
+    at = msgspec.json.decode(stored.state, type=_Time).at
+    if at < last_at:
+        raise IntegrityError(
+            f"{stored.topic} at {at} would turn the log's clock back from {last_at}"
+        )
+    return at

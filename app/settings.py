@@ -1,0 +1,195 @@
+"""What can be set from outside, in one place; `docs/settings.md` explains each setting.
+
+A value comes from the command line, else from the environment, else from the default here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+ENVIRONMENT: Final[Mapping[str, str]] = {
+    "data_dir": "TRIBUTARY_DATABASE_URL",
+    "host": "TRIBUTARY_HOST",
+    "port": "TRIBUTARY_PORT",
+    "public_url": "TRIBUTARY_PUBLIC_URL",
+    "secret": "TRIBUTARY_SECRET",
+    "test_bank_secret": "TRIBUTARY_TEST_BANK_SECRET",
+}
+"""The environment variable of each setting that has one."""
+
+DEFAULT_DATA_DIR: Final = Path("var")
+SECRET_MIN_CHARACTERS: Final = 32
+LAST_PORT: Final = 65535
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message is meant for the person who set it."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything that is set from outside. Made by `load_settings`.
+
+    `secret` signs sessions and forms. `test_bank_secret` signs what the test bank notifies us of.
+    `public_url` is how browsers reach us, without a slash at its end. With `demo` the visitor may
+    step into ready-made roles without signing in: never where real money moves.
+    """
+
+    data_dir: Path
+    host: str
+    port: int
+    public_url: str
+    secret: bytes
+    test_bank_secret: bytes
+    demo: bool
+
+    def __repr__(self) -> str:
+        """Show where things are, never a secret: a repr ends in logs."""
+        return f"Settings(data_dir={str(self.data_dir)!r}, public_url={self.public_url!r})"
+
+    @property
+    def log_path(self) -> Path:
+        """The event log."""
+        return self.data_dir / "log.db"
+
+    @property
+    def views_path(self) -> Path:
+        """The read models; can be thrown away and rebuilt from the log."""
+        return self.data_dir / "views.db"
+
+    @property
+    def work_path(self) -> Path:
+        """What processes still have to do."""
+        return self.data_dir / "work.db"
+
+    @property
+    def people_path(self) -> Path:
+        """People, contents, drafts, channels, keys and payment methods."""
+        return self.data_dir / "people.db"
+
+    @property
+    def test_bank_path(self) -> Path:
+        """The books of the test bank, which stands for another firm."""
+        return self.data_dir / "test_bank.db"
+
+
+def load_settings(
+    environ: Mapping[str, str] | None = None,
+    *,
+    data_dir: Path | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    demo: bool = False,
+) -> Settings:
+    """Read the settings; what is given here came from the command line and wins.
+
+    Makes the data directory where it is missing, and in it a secret where none is set.
+    Raises SettingsError for a value that cannot be used.
+    """
+    env = os.environ if environ is None else environ
+    data_dir = data_dir or _data_dir(_value(env, "data_dir"))
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    host = host or _value(env, "host") or "127.0.0.1"
+    port = port if port is not None else _port(_value(env, "port") or "8000")
+    secret = _secret(env, "secret") or _kept_secret(data_dir / "secret")
+    return Settings(
+        data_dir=data_dir,
+        host=host,
+        port=port,
+        public_url=_public_url(_value(env, "public_url") or f"http://{_in_url(host)}:{port}"),
+        secret=secret,
+        test_bank_secret=_secret(env, "test_bank_secret") or _derived(secret, b"test_bank"),
+        demo=demo,
+    )
+
+
+def _value(env: Mapping[str, str], setting: str) -> str:
+    return env.get(ENVIRONMENT[setting], "").strip()
+
+
+def _data_dir(url: str) -> Path:
+    """Read `sqlite:///dir` (relative) or `sqlite:////dir` (absolute): a directory, as every part
+    of the data has a file of its own in it.
+    """
+    if not url:
+        return DEFAULT_DATA_DIR
+    variable = ENVIRONMENT["data_dir"]
+    scheme, separator, rest = url.partition("://")
+    if scheme.startswith("postgres"):
+        raise SettingsError(
+            f"{variable}: PostgreSQL is not yet supported in this version; "
+            "use sqlite:///DIRECTORY, or leave it out for ./var"
+        )
+    if scheme != "sqlite" or not separator or not rest.startswith("/") or rest == "/":
+        raise SettingsError(f"{variable} must be sqlite:///DIRECTORY")
+    path = Path(rest[1:])
+    if path.is_file():
+        raise SettingsError(f"{variable} names a file; it must name a directory")
+    return path
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) <= LAST_PORT:
+        raise SettingsError(f"{ENVIRONMENT['port']} must be a number from 0 to {LAST_PORT}")
+    return int(text)
+
+
+def _in_url(host: str) -> str:
+    """Write an IPv6 address as a URL wants it; an address that means "all" becomes this machine."""
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - only compared
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+def _public_url(url: str) -> str:
+    url = url.rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or url != f"{parts.scheme}://{parts.netloc}":
+        raise SettingsError(f"{ENVIRONMENT['public_url']} must be like https://example.org")
+    return url
+
+
+def _secret(env: Mapping[str, str], setting: str) -> bytes | None:
+    text = _value(env, setting)
+    if not text:
+        return None
+    if len(text) < SECRET_MIN_CHARACTERS:
+        variable = ENVIRONMENT[setting]
+        raise SettingsError(f"{variable} must have at least {SECRET_MIN_CHARACTERS} characters")
+    return text.encode()
+
+
+def _kept_secret(path: Path) -> bytes:
+    """Read the secret kept in this file, made on first use.
+
+    Written to a name of its own and linked into place, so that of several first processes all
+    end with the same whole secret.
+    """
+    if not path.exists():
+        own = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):  # another process was first: its secret counts
+            path.hardlink_to(own)
+        own.unlink()
+    kept = path.read_text().strip()
+    if len(kept) < SECRET_MIN_CHARACTERS:
+        raise SettingsError(f"{path} does not hold a secret; remove it to have a new one made")
+    return kept.encode()
+
+
+def _derived(secret: bytes, purpose: bytes) -> bytes:
+    """Make a key for one purpose out of the one secret, so that there is one thing to keep."""
+    return hmac.new(secret, purpose, hashlib.sha256).hexdigest().encode()

@@ -1,0 +1,1 @@
+"""Real histories run through the real engine, with time taken from the data."""

@@ -1,0 +1,98 @@
+"""How `people.db` is made and opened."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Engine, Table, create_engine, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from app.stores.api_keys import API_KEYS
+from app.stores.channels import CHANNELS
+from app.stores.content import CONTENT
+from app.stores.drafts import DRAFTS
+from app.stores.methods import PAYMENT_METHODS
+from app.stores.people import PARTIES
+
+TABLES: Final[tuple[Table, ...]] = (
+    PARTIES,
+    CONTENT,
+    DRAFTS,
+    CHANNELS,
+    API_KEYS,
+    PAYMENT_METHODS,
+)
+
+SCHEMA_VERSION: Final = 1
+"""Kept in the file itself, so that an older program does not write to a newer shape."""
+
+BUSY_TIMEOUT_S: Final = 10.0
+
+
+class SchemaTooNewError(Exception):
+    """The file was written by a newer version of Tributary."""
+
+
+async def open_people(path: Path) -> AsyncEngine:
+    """Open `people.db`, made where it is missing. Raises SchemaTooNewError."""
+    await asyncio.to_thread(create_people, path)
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", pool_size=4)
+    event.listen(engine.sync_engine, "connect", _prepare)
+    return engine
+
+
+def open_people_sync(path: Path) -> Engine:
+    """Open `people.db` for code that runs in a thread or a command. Raises SchemaTooNewError."""
+    create_people(path)
+    engine = create_engine(f"sqlite:///{path}")
+    event.listen(engine, "connect", _prepare)
+    return engine
+
+
+def create_people(path: Path) -> None:
+    """Make the file and its tables where they are missing; several processes may do so at once.
+
+    Raises SchemaTooNewError.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    with closing(connection):
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        if found > SCHEMA_VERSION:
+            raise SchemaTooNewError(
+                f"{path} has shape {found}, this version knows {SCHEMA_VERSION}"
+            )
+        if found == SCHEMA_VERSION:
+            return
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in _ddl():
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+
+
+def _ddl() -> Iterator[str]:
+    dialect = create_engine("sqlite://").dialect
+    for table in TABLES:
+        yield str(CreateTable(table, if_not_exists=True).compile(dialect=dialect))
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            yield str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect))
+
+
+def _prepare(connection: object, _entry: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined]  # whichever driver SQLAlchemy has
+    cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # A pledge in the log must never outlive the backer it names: both are on disk when answered.
+    cursor.execute("PRAGMA synchronous = FULL")
+    # What is erased is overwritten, not only unlinked.
+    cursor.execute("PRAGMA secure_delete = ON")
+    cursor.close()

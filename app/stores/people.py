@@ -1,0 +1,146 @@
+"""People: the one place that knows who a random id in the log is.
+
+A party can be forgotten. Its name and mail go and its key is destroyed, with which every
+commitment made under that key becomes unreadable; the id stays, as the log names it for ever.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from msgspec import Struct
+from sqlalchemy import Column, Integer, LargeBinary, Table, Text, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.stores.rows import METADATA, in_parts, new_id, one_row, scrub
+
+Role = Literal["backer", "creator", "staff", "treasurer", "auditor"]
+"""What a party may be; the first half of `by` in an event."""
+
+KEY_BYTES: Final = 32
+
+PARTIES: Final = Table(
+    "parties",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("key", LargeBinary),
+    Column("display_name", Text),
+    Column("mail", Text),
+    Column("created_at", Integer, nullable=False),
+    Column("forgotten_at", Integer),
+    sqlite_strict=True,
+)
+
+
+class UnknownPartyError(LookupError):
+    """No party has this id."""
+
+
+class Party(Struct, frozen=True, kw_only=True):
+    """A party as it is known now; name and mail are empty where it gave none or was forgotten."""
+
+    id: str
+    role: Role
+    display_name: str
+    mail: str
+    created_at: int
+    forgotten_at: int | None
+
+
+class People:
+    """The parties of this log."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def mint_backers(self, count: int, *, at: int) -> list[str]:
+        """Make so many backers without names, and return their ids."""
+        rows = [_new_row("backer", at) for _ in range(count)]
+        if rows:
+            async with self._engine.begin() as connection:
+                await connection.execute(insert(PARTIES), rows)
+        return [str(row["id"]) for row in rows]
+
+    async def mint_backer(self, *, at: int) -> str:
+        """Make one backer without a name, and return its id."""
+        (backer_id,) = await self.mint_backers(1, at=at)
+        return backer_id
+
+    async def add_person(
+        self, role: Role, *, display_name: str = "", mail: str = "", at: int
+    ) -> str:
+        """Add a person, and return the random id under which the log will know them."""
+        row = _new_row(role, at) | {"display_name": display_name or None, "mail": mail or None}
+        async with self._engine.begin() as connection:
+            await connection.execute(insert(PARTIES), row)
+        return str(row["id"])
+
+    async def get(self, party_id: str) -> Party:
+        """Return one party. Raises UnknownPartyError."""
+        row = await one_row(self._engine, select(PARTIES).where(PARTIES.c.id == party_id))
+        if row is None:
+            raise UnknownPartyError(party_id)
+        return Party(
+            id=row["id"],
+            role=row["role"],
+            display_name=row["display_name"] or "",
+            mail=row["mail"] or "",
+            created_at=row["created_at"],
+            forgotten_at=row["forgotten_at"],
+        )
+
+    async def names(self, party_ids: Iterable[str]) -> dict[str, str]:
+        """Return the names of these parties by id; who has none is left out."""
+        found: dict[str, str] = {}
+        async with self._engine.connect() as connection:
+            for part in in_parts(sorted(set(party_ids))):
+                rows = await connection.execute(
+                    select(PARTIES.c.id, PARTIES.c.display_name).where(
+                        PARTIES.c.id.in_(part), PARTIES.c.display_name.is_not(None)
+                    )
+                )
+                found.update((row.id, row.display_name) for row in rows)
+        return found
+
+    async def key_of(self, party_id: str) -> bytes | None:
+        """Return the key that salts commitments about this party; None once forgotten.
+
+        Raises UnknownPartyError.
+        """
+        row = await one_row(self._engine, select(PARTIES.c.key).where(PARTIES.c.id == party_id))
+        if row is None:
+            raise UnknownPartyError(party_id)
+        key: bytes | None = row["key"]
+        return key
+
+    async def forget(self, party_id: str, *, at: int) -> bool:
+        """Erase name and mail and destroy the key; the id stays. Doing it again changes nothing.
+
+        True when the erased bytes have left the disk too, False when a reader delays that (see
+        `scrub`). Raises UnknownPartyError.
+        """
+        erased = {"key": None, "display_name": None, "mail": None, "forgotten_at": at}
+        party = PARTIES.c.id == party_id
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(PARTIES).where(party, PARTIES.c.forgotten_at.is_(None)).values(erased)
+            )
+            known = await one_row(connection, select(PARTIES.c.id).where(party))
+        if known is None:
+            raise UnknownPartyError(party_id)
+        return await scrub(self._engine)
+
+
+def _new_row(role: Role, at: int) -> dict[str, object]:
+    return {
+        "id": new_id(),
+        "role": role,
+        "key": secrets.token_bytes(KEY_BYTES),
+        "display_name": None,
+        "mail": None,
+        "created_at": at,
+        "forgotten_at": None,
+    }
