@@ -99,7 +99,7 @@ def load_settings(
     data_dir = data_dir or _data_dir(_value(env, "data_dir"))
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     host = host or _value(env, "host") or "127.0.0.1"
-    port = port if port is not None else _port(_value(env, "port") or "8000")
+    port = _port(str(port) if port is not None else _value(env, "port") or "8000")
     secret = _secret(env, "secret") or _kept_secret(data_dir / "secret")
     return Settings(
         data_dir=data_dir,
@@ -138,8 +138,9 @@ def _data_dir(url: str) -> Path:
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 <= int(text) <= LAST_PORT:
-        raise SettingsError(f"{ENVIRONMENT['port']} must be a number from 0 to {LAST_PORT}")
+    """Read a port. Not 0, "any free one": the public URL could not name it."""
+    if not text.isdecimal() or not 1 <= int(text) <= LAST_PORT:
+        raise SettingsError(f"{ENVIRONMENT['port']} must be a number from 1 to {LAST_PORT}")
     return int(text)
 
 

@@ -56,9 +56,11 @@ def test_the_command_line_wins(tmp_path: Path) -> None:
         "TRIBUTARY_HOST": "10.0.0.1",
         "TRIBUTARY_PORT": "9000",
     }
-    settings = load_settings(environ, data_dir=tmp_path / "data", host="0.0.0.0", port=0, demo=True)
-    assert (settings.data_dir, settings.host, settings.port) == (tmp_path / "data", "0.0.0.0", 0)
-    assert settings.public_url == "http://127.0.0.1:0"
+    settings = load_settings(
+        environ, data_dir=tmp_path / "data", host="0.0.0.0", port=8001, demo=True
+    )
+    assert (settings.data_dir, settings.host, settings.port) == (tmp_path / "data", "0.0.0.0", 8001)
+    assert settings.public_url == "http://127.0.0.1:8001"
     assert settings.demo
     assert not (tmp_path / "other").exists()
 
@@ -144,9 +146,10 @@ def test_a_repr_shows_no_secret(tmp_path: Path) -> None:
         ("TRIBUTARY_DATABASE_URL", "sqlite://host/dir", "must be sqlite:///DIRECTORY"),
         ("TRIBUTARY_DATABASE_URL", "var", "must be sqlite:///DIRECTORY"),
         ("TRIBUTARY_DATABASE_URL", f"sqlite:///{__file__}", "names a file"),
-        ("TRIBUTARY_PORT", "http", "a number from 0 to 65535"),
-        ("TRIBUTARY_PORT", "65536", "a number from 0 to 65535"),
-        ("TRIBUTARY_PORT", "-1", "a number from 0 to 65535"),
+        ("TRIBUTARY_PORT", "http", "a number from 1 to 65535"),
+        ("TRIBUTARY_PORT", "65536", "a number from 1 to 65535"),
+        ("TRIBUTARY_PORT", "0", "a number from 1 to 65535"),
+        ("TRIBUTARY_PORT", "-1", "a number from 1 to 65535"),
         ("TRIBUTARY_PUBLIC_URL", "example.org", "must be like"),
         ("TRIBUTARY_PUBLIC_URL", "javascript://x", "must be like"),
         ("TRIBUTARY_PUBLIC_URL", "https://example.org/shop", "must be like"),

@@ -72,6 +72,10 @@ def test_bank_router(
     The application must know the templates directory. `static_path` is where it serves
     `test_bank.css`; `clock` gives milliseconds UTC.
     """
+
+    def at() -> int:
+        return clock()  # a function, as Litestar copies a callable object it is handed
+
     return Router(
         path=PAGES_PATH,
         route_handlers=[
@@ -84,7 +88,7 @@ def test_bank_router(
         ],
         dependencies={
             "bank": Provide(lambda: bank, sync_to_thread=False),
-            "at": Provide(clock, sync_to_thread=False),
+            "at": Provide(at, sync_to_thread=False),
             "stylesheet": Provide(lambda: f"{static_path}/test_bank.css", sync_to_thread=False),
         },
         response_headers={

@@ -1,0 +1,1 @@
+"""Sample campaigns made by real commands, and a driver that keeps the demo alive."""

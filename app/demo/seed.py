@@ -1,0 +1,375 @@
+"""Make the sample campaigns: their whole history, by the commands that everybody uses."""
+
+from __future__ import annotations
+
+import heapq
+import random
+import uuid
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Final
+
+from app.demo.plans import Plan, PlannedReward
+from app.engine import Outcome
+from app.simulation.run import SimulatedClock
+from app.stores.channels import Channel
+from app.wiring import Platform
+from domain import commands as c
+from domain.errors import Rejection, SoldOut
+from domain.money import EXPONENTS
+from domain.state import Campaign
+from domain.terms import (
+    DAY_MS,
+    Choice,
+    Milestone,
+    Need,
+    Reward,
+    ShippingFee,
+    Submission,
+    Terms,
+)
+
+SEED: Final = 20_260_101
+"""So that every demo tells the same stories."""
+
+HOUR_MS: Final = 3_600_000
+_CHANNEL_NAME = "Demo channel (sample data)"
+_BARE_PLEDGES = 0.45
+"""How many of the sample pledges choose no reward."""
+
+Action = Callable[[], None]
+
+
+class Sample:
+    """One campaign of the demo and the ids that its story needs."""
+
+    def __init__(self, plan: Plan, start_at: int) -> None:
+        self.plan = plan
+        self.campaign_id = _new_id()
+        self.creator = _new_id()
+        self.launch_at = start_at + round(plan.launch_day * DAY_MS)
+        self.end_at = start_at + round(plan.end_day * DAY_MS)
+        self.rewards: list[tuple[PlannedReward, Reward]] = []
+        self.milestones: list[Milestone] = []
+
+    def minor(self, amount: float) -> int:
+        """Major units of the campaign's currency as minor ones."""
+        return round(amount * 10 ** EXPONENTS[self.plan.currency])
+
+
+class Seeder:
+    """Fills an empty platform with the plans; time runs from the first launch to `start_at`."""
+
+    def __init__(
+        self, platform: Platform, clock: SimulatedClock, plans: Sequence[Plan], start_at: int
+    ) -> None:
+        self._platform = platform
+        self._clock = clock
+        self._start_at = start_at
+        self._samples = [Sample(plan, start_at) for plan in plans]
+        self._agenda: list[tuple[int, int, Action]] = []
+        self._order = count()
+        self._random = random.Random(SEED)  # noqa: S311 - stories, not secrets
+        self._channel = _new_id()
+        self._staff = _new_id()
+        self._treasurer = _new_id()
+        self._methods: dict[str, list[tuple[str, str]]] = {}
+
+    async def run(self) -> list[str]:
+        """Make everything; return the ids of the campaigns in the order of the plans."""
+        first = min(sample.launch_at for sample in self._samples) - DAY_MS
+        self._clock.now = first
+        await self._platform.stores.channels.save(
+            Channel(
+                id=self._channel,
+                name=_CHANNEL_NAME,
+                languages=("en",),
+                currencies=("CNY", "JPY", "EUR", "KWD"),
+                terms=Terms(),
+            ),
+            at=first,
+        )
+        for sample in self._samples:
+            await self._prepare(sample)
+        for tick in range(first, self._start_at, DAY_MS // 4):
+            self._at(tick, self._settle)
+        self._run_agenda()
+        return [sample.campaign_id for sample in self._samples]
+
+    # --- The agenda ------------------------------------------------------------------------------
+
+    def _at(self, at: int, action: Action) -> None:
+        if at < self._start_at:
+            heapq.heappush(self._agenda, (at, next(self._order), action))
+
+    def _run_agenda(self) -> None:
+        while self._agenda:
+            at, _, action = heapq.heappop(self._agenda)
+            self._clock.now = max(self._clock.now, at)
+            action()
+        self._clock.now = self._start_at
+        self._settle()
+
+    def _settle(self) -> None:
+        while self._platform.processes.step(self._clock.now):
+            pass
+
+    def _do(self, command: c.Command) -> None:
+        self._platform.engine.submit(command)
+
+    # --- Campaigns -------------------------------------------------------------------------------
+
+    async def _prepare(self, sample: Sample) -> None:
+        plan, stores = sample.plan, self._platform.stores
+        at = sample.launch_at - DAY_MS
+        sample.creator = await stores.people.add_person("creator", display_name=plan.team, at=at)
+        text = await stores.content.put(
+            {"title": plan.title, "blurb": plan.blurb, "story": plan.story_text}, at=at
+        )
+        for planned in plan.rewards:
+            reward_text = await stores.content.put(
+                {"title": planned.title, "description": planned.description}, at=at
+            )
+            sample.rewards.append((planned, _reward(sample, planned, reward_text)))
+        needs = [
+            Need(
+                need_id=_new_id(),
+                quantity=quantity,
+                text=await stores.content.put({"title": title, "description": ""}, at=at),
+            )
+            for title, quantity in plan.needs
+        ]
+        sample.milestones = [
+            Milestone(
+                milestone_id=_new_id(),
+                share_bps=share,
+                text=await stores.content.put({"title": title}, at=at),
+            )
+            for title, share in plan.milestones
+        ]
+        await self._prepare_methods(sample, at)
+        submission = Submission(
+            creator=sample.creator,
+            model=plan.model,
+            currency=plan.currency,
+            goal_minor=sample.minor(plan.goal),
+            deadline_at=sample.end_at,
+            terms=Terms(collect_at=plan.collect_at),
+            text=text,
+            rewards=tuple(reward for _, reward in sample.rewards),
+            needs=tuple(needs),
+            milestones=tuple(sample.milestones),
+        )
+        self._at(at, lambda: self._launch(sample, submission))
+        for day, title, body in plan.updates:
+            update = await stores.content.put(
+                {"title": title, "body": body}, at=self._start_at + round(day * DAY_MS)
+            )
+            self._at(
+                self._start_at + round(day * DAY_MS),
+                lambda update=update: self._post(sample, update),
+            )
+        self._plan_pledges(sample)
+        self._plan_story(sample)
+
+    async def _prepare_methods(self, sample: Sample, at: int) -> None:
+        behaviours = ["success"] * sample.plan.backers
+        if sample.plan.story == "cards_fail":
+            behaviours[-9:] = ["declines_later"] * 9
+        if sample.plan.story == "disputed":
+            behaviours[:2] = ["dispute"] * 2
+        stores, bank = self._platform.stores, self._platform.bank
+        backers = await stores.people.mint_backers(len(behaviours), at=at)
+        references = bank.prepare_methods_direct(behaviours, at=at) if behaviours else []
+        self._methods[sample.campaign_id] = [
+            (
+                backer,
+                await stores.methods.add(
+                    party=backer, provider=bank.name, reference=reference, at=at
+                ),
+            )
+            for backer, reference in zip(backers, references, strict=True)
+        ]
+
+    def _launch(self, sample: Sample, submission: Submission) -> None:
+        creator, staff = f"creator:{sample.creator}", f"staff:{self._staff}"
+        self._do(
+            c.SubmitCampaign(
+                **_about(sample, creator), channel=self._channel, submission=submission
+            )
+        )
+        self._do(c.ApproveCampaign(**_about(sample, staff)))
+        self._clock.now = max(self._clock.now, sample.launch_at)
+        self._do(c.LaunchCampaign(**_about(sample, creator)))
+
+    def _post(self, sample: Sample, text: str) -> None:
+        creator = f"creator:{sample.creator}"
+        self._do(c.PostUpdate(**_about(sample, creator), update_id=_new_id(), text=text))
+
+    # --- Pledges ---------------------------------------------------------------------------------
+
+    def _plan_pledges(self, sample: Sample) -> None:
+        until = min(sample.end_at, self._start_at)
+        span = until - sample.launch_at - HOUR_MS
+        for backer, method in self._methods[sample.campaign_id]:
+            # Most come in the first days and the last ones, as everywhere.
+            part = self._random.betavariate(0.7, 0.9)
+            at = sample.launch_at + HOUR_MS // 2 + round(part * span)
+            self._at(at, lambda b=backer, m=method: self._pledge(sample, b, m))
+
+    def _pledge(self, sample: Sample, backer: str, method: str) -> None:
+        planned = [pair for pair in sample.rewards if not pair[0].add_on]
+        choices: tuple[Choice, ...] = ()
+        amount_minor = sample.minor(self._random.choice(sample.plan.gifts))
+        destination = ""
+        if planned and self._random.random() > _BARE_PLEDGES:
+            _, reward = self._random.choice(planned)
+            choices = (Choice(reward.reward_id),)
+            amount_minor = reward.price_minor
+            if reward.shipping:
+                destination = "CN"
+                amount_minor += reward.shipping_minor(destination) or 0
+        pledge = c.MakePledge(
+            **_about(sample, f"backer:{backer}"),
+            pledge_id=_new_id(),
+            backer=backer,
+            amount_minor=amount_minor,
+            currency=sample.plan.currency,
+            choices=choices,
+            destination=destination,
+            visibility="hidden",
+            payment_method=method,
+        )
+        try:
+            self._do(pledge)
+        except SoldOut:
+            gift = sample.minor(self._random.choice(sample.plan.gifts))
+            bare = {"pledge_id": _new_id(), "choices": (), "amount_minor": gift}
+            self._do(_changed(pledge, **bare))
+
+    # --- Stories ---------------------------------------------------------------------------------
+
+    def _plan_story(self, sample: Sample) -> None:
+        end = sample.end_at
+        match sample.plan.story:
+            case "live" | "cards_fail":
+                pass
+            case "suspended":
+                self._at(self._start_at - DAY_MS, lambda: self._suspend(sample))
+            case "milestones":
+                self._at(end + HOUR_MS, lambda: self._open_late(sample))
+                self._at(end + 16 * DAY_MS, lambda: self._pay_out(sample, 0))
+                self._at(end + 35 * DAY_MS, lambda: self._pay_out(sample, 1))
+            case "cancelled_after_payout":
+                self._at(end + 16 * DAY_MS, lambda: self._pay_out(sample, None, 2, 5))
+                self._at(end + 30 * DAY_MS, lambda: self._cancel(sample))
+            case "completed":
+                self._at(end + 16 * DAY_MS, lambda: self._pay_out(sample, None))
+                self._at(end + 40 * DAY_MS, lambda: self._deliver(sample))
+            case "disputed":
+                self._at(end + 16 * DAY_MS, lambda: self._pay_out(sample, None, 4, 5))
+                self._at(end + 20 * DAY_MS, lambda: self._refund(sample))
+                self._at(end + 22 * DAY_MS, lambda: self._lose_disputes(sample))
+
+    def _suspend(self, sample: Sample) -> None:
+        self._do(c.SuspendCampaign(**_about(sample, f"staff:{self._staff}"), cause="report"))
+
+    def _open_late(self, sample: Sample) -> None:
+        try:
+            self._do(c.OpenLatePledges(**_about(sample, f"creator:{sample.creator}")))
+        except Rejection:  # every pledge was charged within the hour: it is settled
+            return
+
+    def _pay_out(
+        self, sample: Sample, milestone: int | None, numerator: int = 1, denominator: int = 1
+    ) -> None:
+        if milestone in (None, 0):
+            self._do(
+                c.VerifyPayoutAccount(
+                    **_about(sample, f"staff:{self._staff}"), account_id=_new_id()
+                )
+            )
+        payout_id = _new_id()
+        milestone_id = "" if milestone is None else sample.milestones[milestone].milestone_id
+        self._do(
+            c.RequestPayout(
+                **_about(sample, f"creator:{sample.creator}"),
+                payout_id=payout_id,
+                milestone_id=milestone_id,
+                numerator=numerator,
+                denominator=denominator,
+            )
+        )
+        treasurer = f"treasurer:{self._treasurer}"
+        self._do(c.ApprovePayout(**_about(sample, treasurer), payout_id=payout_id))
+        self._settle()
+
+    def _cancel(self, sample: Sample) -> None:
+        staff = f"staff:{self._staff}"
+        self._do(c.CancelCampaign(**_about(sample, staff), cause="cannot_deliver"))
+
+    def _deliver(self, sample: Sample) -> None:
+        collected = self._platform.engine.inspect(sample.campaign_id, _collected)
+        creator = f"creator:{sample.creator}"
+        self._do(c.MarkDelivered(**_about(sample, creator), nos=tuple(collected)))
+        for no in collected[: len(collected) * 2 // 3]:
+            pledge_id, backer = self._platform.engine.inspect(
+                sample.campaign_id,
+                lambda state, no=no: (state.pledges[no - 1].pledge_id, state.pledges[no - 1].backer),
+            )
+            about = _about(sample, f"backer:{backer}")
+            self._do(c.ConfirmReceived(**about, pledge_id=pledge_id))
+
+    def _refund(self, sample: Sample) -> None:
+        for no in self._platform.engine.inspect(sample.campaign_id, _collected)[5:8]:
+            self._do(
+                c.RequestRefund(
+                    **_about(sample, f"creator:{sample.creator}"),
+                    no=no,
+                    refund_id=_new_id(),
+                    amount_minor=sample.minor(10),
+                    cause="goodwill",
+                )
+            )
+
+    def _lose_disputes(self, sample: Sample) -> None:
+        bank = self._platform.bank
+        for dispute, _ in bank.disputes():
+            bank.decide_dispute(dispute.id, self._clock.now, won=False)
+        self._settle()
+
+
+def _about(sample: Sample, by: str) -> dict[str, str]:
+    return {"campaign_id": sample.campaign_id, "by": by, "command_id": _new_id()}
+
+
+def _changed(command: c.MakePledge, **changes: object) -> c.MakePledge:
+    import msgspec
+
+    return msgspec.structs.replace(command, **changes)
+
+
+def _collected(state: Campaign) -> list[int]:
+    return [pledge.no for pledge in state.pledges if pledge.funds is not None]
+
+
+def _reward(sample: Sample, planned: PlannedReward, text: str) -> Reward:
+    fees = (ShippingFee("CN", sample.minor(12)), ShippingFee("*", sample.minor(80)))
+    return Reward(
+        reward_id=_new_id(),
+        price_minor=sample.minor(planned.price),
+        limit=planned.limit,
+        delivery_at=sample.end_at + 90 * DAY_MS,
+        shipping=fees if planned.ships else (),
+        add_on=planned.add_on,
+        text=text,
+    )
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def is_success(outcome: Outcome | Exception) -> bool:
+    """Whether the engine recorded it."""
+    return isinstance(outcome, Outcome)
