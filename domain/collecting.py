@@ -9,7 +9,7 @@ from domain import discrepancies, errors
 from domain import events as e
 from domain.ids import is_code
 from domain.money import fee_minor
-from domain.rules import head, pledge_numbered, require_role, require_running
+from domain.rules import head, pledge_numbered, require_report, require_role, require_running
 from domain.state import (
     ENDED,
     IN_FLIGHT,
@@ -69,6 +69,9 @@ def requested(state: Campaign, event: e.CollectionRequested) -> None:
 def record_collected(state: Campaign, command: c.RecordCollected, at: int) -> list[e.Event]:
     """The provider charged. Where that fits no state, the money goes to suspense."""
     require_role(command, "provider", "system")
+    require_report(
+        command.provider, command.reference, command.amount_minor, command.provider_fee_minor
+    )
     pledge = state.pledge(command.no)
     if pledge is not None and pledge.funds is not None:
         if pledge.funds.reference == command.reference:
@@ -121,6 +124,7 @@ def collected(state: Campaign, event: e.PledgeCollected) -> None:
     pledge.funds = Funds(
         collected_minor=event.amount_minor,
         collected_at=event.at,
+        attempt=event.attempt,
         reference=event.reference,
         fees_charged=state.phase in WON,
         platform_fee_minor=event.platform_fee_minor,
@@ -134,8 +138,8 @@ def record_action_required(
 ) -> list[e.Event]:
     """The backer has to confirm; a late or repeated report changes nothing."""
     require_role(command, "provider", "system")
-    pledge = pledge_numbered(state, command.no)
-    if pledge.status not in IN_FLIGHT or command.attempt != pledge.attempt:
+    pledge = state.pledge(command.no)
+    if pledge is None or pledge.status not in IN_FLIGHT or command.attempt != pledge.attempt:
         return []
     facts = head(state, command, at)
     asked = e.CollectionActionRequired(**facts, no=pledge.no, attempt=command.attempt)
@@ -150,8 +154,10 @@ def action_required(state: Campaign, event: e.CollectionActionRequired) -> None:
 def record_unknown(state: Campaign, command: c.RecordCollectionUnknown, at: int) -> list[e.Event]:
     """No answer came: nothing is tried again until the provider has been asked."""
     require_role(command, "provider", "system")
-    pledge = pledge_numbered(state, command.no)
-    if pledge.status is not Status.COLLECTING or command.attempt != pledge.attempt:
+    pledge = state.pledge(command.no)
+    if pledge is None or pledge.status is not Status.COLLECTING:
+        return []
+    if command.attempt != pledge.attempt:
         return []
     facts = head(state, command, at)
     return [e.CollectionUnknown(**facts, no=pledge.no, attempt=command.attempt)]
@@ -165,10 +171,13 @@ def unknown(state: Campaign, event: e.CollectionUnknown) -> None:
 def record_failed(state: Campaign, command: c.RecordCollectionFailed, at: int) -> list[e.Event]:
     """Declined. A decline of what was charged is a contradiction that staff look into."""
     require_role(command, "provider", "system")
-    pledge = pledge_numbered(state, command.no)
+    require_report(command.provider, command.reference, 0)
     if not is_code(command.code):
         raise errors.ContentInvalid("A decline has a code.")
-    if pledge.funds is not None and command.attempt == pledge.attempt:
+    pledge = state.pledge(command.no)
+    if pledge is None:
+        return []
+    if pledge.funds is not None and command.attempt == pledge.funds.attempt:
         return discrepancies.record(
             state,
             command,
@@ -252,7 +261,8 @@ def _owes_fees(pledge: Pledge) -> bool:
 
 def _fees(state: Campaign, funds: Funds) -> tuple[int, int]:
     terms = state.bound.terms
-    kept_minor = funds.collected_minor - funds.returned_minor
+    # A refund and a chargeback that crossed can send back more than was charged.
+    kept_minor = max(0, funds.collected_minor - funds.returned_minor)
     return (
         fee_minor(kept_minor, terms.platform_fee_bps),
         fee_minor(kept_minor, terms.processing_fee_bps),

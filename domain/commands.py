@@ -167,12 +167,14 @@ class LapseHold(Command, frozen=True, kw_only=True):
 
 
 class MakePledge(Command, frozen=True, kw_only=True):
-    """Promise money. `pledge_id` is the client's and is the idempotency key."""
+    """Promise money. `pledge_id` is the client's and is the idempotency key. Without a currency the
+    amount is in the campaign's own.
+    """
 
     pledge_id: str
     backer: str
     amount_minor: int
-    currency: str
+    currency: str = ""
     choices: tuple[Choice, ...] = ()
     destination: str = ""
     visibility: Visibility = "hidden"

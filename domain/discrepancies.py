@@ -22,16 +22,19 @@ def record(
 ) -> list[e.Event]:
     """Record a report that fits nothing, once per kind, provider and reference.
 
-    `amount_minor` came in (+) or went out (-); it waits in suspense.
+    `amount_minor` came in (+) or went out (-); it waits in suspense. `no` names the pledge where
+    the campaign has one with this number.
     """
     if reference_key(kind, provider, reference) in state.references:
         return []
+    if command.command_id in state.discrepancies:
+        raise errors.IdReused("Another report came with this command id.")
     return [
         e.DiscrepancyRecorded(
             **head(state, command, at),
             discrepancy_id=command.command_id,
             kind=kind,
-            no=no,
+            no=no if state.pledge(no) is not None else 0,
             provider=provider,
             reference=reference,
             amount_minor=amount_minor,

@@ -14,7 +14,7 @@ from domain.money import BASIS_POINTS, EXPONENTS, MAX_AMOUNT_MINOR, is_amount
 from domain.rules import head, require_creator, require_phase, require_role
 from domain.state import AT_REST, WON, Campaign, Phase, Status, Stock
 from domain.stock import return_stock
-from domain.terms import Milestone, Model, Need, Reward, Submission
+from domain.terms import MAX_AT, MAX_PIECES, Milestone, Model, Need, Reward, Submission
 
 _MAX_TEAM = 50
 _MAX_PARTS = 500
@@ -30,8 +30,8 @@ def submission_faults(submission: Submission, at: int) -> list[str]:
         found.append("the currency is an ISO 4217 code of money in use")
     if not is_amount(submission.goal_minor):
         found.append("the goal lies between 1 and 10^12 minor units")
-    if submission.deadline_at <= at:
-        found.append("the deadline lies in the future")
+    if not at < submission.deadline_at <= MAX_AT:
+        found.append("the deadline lies in the future, before the year 10000")
     if not is_id(submission.creator) or not all(map(is_id, submission.team)):
         found.append("creator and team are party ids")
     if len(submission.team) > _MAX_TEAM:
@@ -54,8 +54,10 @@ def reward_faults(reward: Reward) -> list[str]:
         found.append("a reward has an id and a content hash")
     if not is_amount(reward.price_minor):
         found.append("a reward's price lies between 1 and 10^12 minor units")
-    if reward.limit is not None and reward.limit < 1:
-        found.append("a reward's limit is at least 1, or none")
+    if reward.limit is not None and not 1 <= reward.limit <= MAX_PIECES:
+        found.append("a reward's limit lies between 1 and 10^9, or there is none")
+    if reward.delivery_at is not None and not 0 <= reward.delivery_at <= MAX_AT:
+        found.append("a delivery is estimated for a time before the year 10000")
     regions = [fee.region for fee in reward.shipping]
     if not all(map(is_region, regions)) or len(set(regions)) != len(regions):
         found.append("shipping names each destination once, by country code or *")
@@ -65,8 +67,8 @@ def reward_faults(reward: Reward) -> list[str]:
 
 
 def _need_faults(need: Need) -> list[str]:
-    fine = is_id(need.need_id) and is_text_hash(need.text) and need.quantity >= 1
-    return [] if fine else ["a need has an id, a content hash and a quantity of at least 1"]
+    fine = is_id(need.need_id) and is_text_hash(need.text) and 1 <= need.quantity <= MAX_PIECES
+    return [] if fine else ["a need has an id, a content hash and a quantity of 1 to 10^9"]
 
 
 def _milestone_faults(milestones: tuple[Milestone, ...]) -> list[str]:
@@ -221,7 +223,7 @@ def extend_deadline(state: Campaign, command: c.ExtendDeadline, at: int) -> list
     require_creator(state, command)
     if state.deadline_moved or at >= state.deadline_at:
         raise errors.DeadlineFixed
-    if command.deadline_at <= state.deadline_at:
+    if not state.deadline_at < command.deadline_at <= MAX_AT:
         raise errors.DeadlineFixed("A deadline moves only to a later time.")
     return [e.DeadlineExtended(**head(state, command, at), deadline_at=command.deadline_at)]
 
@@ -297,7 +299,8 @@ def cancel(state: Campaign, command: c.CancelCampaign, at: int) -> list[e.Event]
         Phase.SETTLED,
     )
     require_creator(state, command)
-    if not command.by.startswith("staff:") and (state.phase in WON or at >= state.deadline_at):
+    closed = state.phase in WON or (state.phase is Phase.LIVE and at >= state.deadline_at)
+    if closed and not command.by.startswith("staff:"):
         raise errors.NotAllowed("After the deadline only staff call a campaign off.")
     if not is_code(command.cause):
         raise errors.ContentInvalid("A cause is a code.")

@@ -37,7 +37,7 @@ but CLF, UYI and UYW, which are units of account that contracts are written in).
 
 def is_amount(amount_minor: int) -> bool:
     """Whether this is an amount that may be pledged, collected or paid (rule 1)."""
-    return 1 <= amount_minor <= MAX_AMOUNT_MINOR
+    return type(amount_minor) is int and 1 <= amount_minor <= MAX_AMOUNT_MINOR
 
 
 def fee_minor(amount_minor: int, rate_bps: int) -> int:

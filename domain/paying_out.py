@@ -9,12 +9,19 @@ from domain import discrepancies, errors
 from domain import events as e
 from domain.ids import is_code, is_id, is_reference, party_of
 from domain.money import is_amount, share_minor
-from domain.rules import head, require_creator, require_phase, require_role, require_running
+from domain.rules import (
+    head,
+    require_creator,
+    require_phase,
+    require_report,
+    require_role,
+    require_running,
+)
 from domain.state import Campaign, Payout, Phase, Pledge, Status
-from domain.terms import DAY_MS
+from domain.terms import DAY_MS, Milestone
 
 _PAYABLE = (Phase.SUCCEEDED, Phase.SETTLED)
-_TAKEN = ("requested", "approved", "sent")
+_DONE = ("approved", "sent")
 
 
 # --- The account ---------------------------------------------------------------------------------
@@ -54,7 +61,7 @@ def request(state: Campaign, command: c.RequestPayout, at: int) -> list[e.Event]
     """The creator's side asks for a fraction of what each pledge still has."""
     require_creator(state, command)
     if known := state.payouts.get(command.payout_id):
-        if known.milestone_id != command.milestone_id:
+        if not _asks_for(command, known):
             raise errors.PayoutIdReused
         raise errors.Repeated(known.version)
     if not is_id(command.payout_id):
@@ -64,7 +71,7 @@ def request(state: Campaign, command: c.RequestPayout, at: int) -> list[e.Event]
     to_no = command.to_no or len(state.pledges)
     in_range = 1 <= command.from_no <= to_no <= len(state.pledges)
     inside = all(command.from_no <= no <= to_no for no in command.except_nos)
-    if not in_range or not inside:
+    if not in_range or not inside or len(set(command.except_nos)) != len(command.except_nos):
         raise errors.ContentInvalid("A payout names a range of the campaign's pledges.")
     return [
         e.PayoutRequested(
@@ -79,6 +86,17 @@ def request(state: Campaign, command: c.RequestPayout, at: int) -> list[e.Event]
             except_nos=command.except_nos,
         )
     ]
+
+
+def _asks_for(command: c.RequestPayout, known: Payout) -> bool:
+    """Whether the command asks for the payout that is known; a milestone names its own fraction."""
+    same = (command.milestone_id, command.from_no, command.except_nos) == (
+        known.milestone_id,
+        known.from_no,
+        known.except_nos,
+    )
+    fraction = (command.numerator, command.denominator) == (known.numerator, known.denominator)
+    return same and command.to_no in (0, known.to_no) and (fraction or bool(known.milestone_id))
 
 
 def _require_payable(state: Campaign, at: int) -> None:
@@ -97,18 +115,27 @@ def _require_payable(state: Campaign, at: int) -> None:
 
 
 def _fraction(state: Campaign, command: c.RequestPayout) -> tuple[int, int]:
-    """What a milestone names, or what was asked for where none are left."""
-    taken = {payout.milestone_id for payout in state.payouts.values() if payout.state in _TAKEN}
-    waiting = [m for m in state.bound.milestones if m.milestone_id not in taken]
+    """What a milestone names, or what was asked for where none are left.
+
+    A milestone's fraction is of what the earlier ones have left, so one waits at a time.
+    """
+    waiting = _unpaid_milestones(state)
     if waiting:
         if command.milestone_id != waiting[0].milestone_id:
             raise errors.MilestoneOrder
+        if any(p.milestone_id and p.state == "requested" for p in state.payouts.values()):
+            raise errors.MilestoneOrder("A milestone's payout waits for the treasurer.")
         return waiting[0].share_bps, sum(milestone.share_bps for milestone in waiting)
     if command.milestone_id:
         raise errors.MilestoneOrder
     if not 1 <= command.numerator <= command.denominator <= 10**12:
         raise errors.ContentInvalid("A payout takes a fraction between 0 and 1.")
     return command.numerator, command.denominator
+
+
+def _unpaid_milestones(state: Campaign) -> list[Milestone]:
+    done = {payout.milestone_id for payout in state.payouts.values() if payout.state in _DONE}
+    return [m for m in state.bound.milestones if m.milestone_id not in done]
 
 
 def requested(state: Campaign, event: e.PayoutRequested) -> None:
@@ -132,10 +159,13 @@ def requested(state: Campaign, event: e.PayoutRequested) -> None:
 def payout_share(pledge: Pledge, numerator: int, denominator: int) -> int:
     """What a payout takes of one pledge: its fraction of what is available, rounded down.
 
-    Only charged pledges that were not withdrawn give anything. This is the whole of rule 6's
+    Only charged pledges that were not withdrawn and have borne their fees give anything: a fee
+    that waits for a refund or dispute is the pledge's own too. This is the whole of rule 6's
     written function: nothing but the pledge's own money enters it.
     """
     if pledge.status is not Status.COLLECTED or pledge.funds is None:
+        return 0
+    if not pledge.funds.fees_charged:
         return 0
     return share_minor(max(0, pledge.funds.available_minor), numerator, denominator)
 
@@ -159,9 +189,14 @@ def approve(state: Campaign, command: c.ApprovePayout, at: int) -> list[e.Event]
     _require_payable(state, at)
     if payout.account_id != state.account_id:
         raise errors.AccountNotReady("The account was changed since: request the payout again.")
+    unpaid = _unpaid_milestones(state)
+    if payout.milestone_id and payout.milestone_id != unpaid[0].milestone_id:
+        raise errors.MilestoneOrder("An earlier milestone's payout came back.")
     amount_minor = sum(share for _, share in _shares(state, payout))
     if not amount_minor:
         raise errors.NothingToPay
+    if not is_amount(amount_minor):
+        raise errors.AmountInvalid("One payout moves at most 10^12 minor units: ask for a part.")
     _require_reserve(state, amount_minor, at)
     on_the_way = [p.debt_minor for p in state.payouts.values() if p.state == "approved"]
     return [
@@ -245,8 +280,10 @@ def refused(state: Campaign, event: e.PayoutRefused) -> None:
 def record_sent(state: Campaign, command: c.RecordPayoutSent, at: int) -> list[e.Event]:
     """Amount less debt left us for the creator's account."""
     require_role(command, "provider", "system")
+    require_report(command.provider, command.reference, command.amount_minor)
     payout = state.payouts.get(command.payout_id)
-    if payout is not None and payout.state in ("sent", "returned"):
+    was_sent = payout is not None and payout.state in ("sent", "returned")
+    if payout is not None and was_sent and payout.reference == command.reference:
         return []
     fits = payout is not None and payout.state == "approved"
     cash_minor = payout.amount_minor - payout.debt_minor if payout is not None else 0
@@ -275,7 +312,9 @@ def record_sent(state: Campaign, command: c.RecordPayoutSent, at: int) -> list[e
 
 def sent(state: Campaign, event: e.PayoutSent) -> None:
     """With the creator."""
-    state.payouts[event.payout_id].state = "sent"
+    payout = state.payouts[event.payout_id]
+    payout.state = "sent"
+    payout.reference = event.reference
 
 
 def record_failed(state: Campaign, command: c.RecordPayoutFailed, at: int) -> list[e.Event]:
@@ -313,6 +352,7 @@ def _give_back(state: Campaign, payout: Payout, outcome: str) -> None:
 def record_returned(state: Campaign, command: c.RecordPayoutReturned, at: int) -> list[e.Event]:
     """The creator's bank sent it back after all."""
     require_role(command, "provider", "system")
+    require_report(command.provider, command.reference, command.amount_minor)
     payout = state.payouts.get(command.payout_id)
     if payout is not None and payout.state == "returned":
         return []

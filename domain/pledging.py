@@ -21,7 +21,7 @@ from domain.stock import (
     return_stock,
     take_stock,
 )
-from domain.terms import DAY_MS, HOLD_MS, LAST_DAY_MS, Choice, Line
+from domain.terms import DAY_MS, ELSEWHERE, HOLD_MS, LAST_DAY_MS, Choice, Line
 
 _MAX_CHOICES = 50
 
@@ -81,13 +81,16 @@ def hold_lapsed(state: Campaign, event: e.HoldLapsed) -> None:
 
 
 def _gone_holds(state: Campaign, at: int, replaced: str = "") -> list[str]:
-    if not state.holds:
-        return []
-    return [
-        hold_id
-        for hold_id, hold in state.holds.items()
-        if hold.until_at <= at or hold_id == replaced
-    ]
+    """The holds whose time is over, and the one that is replaced."""
+    gone = []
+    for hold_id, hold in state.holds.items():
+        # Every hold runs equally long, so the oldest comes first: only those that end are read.
+        if hold.until_at > at:
+            break
+        gone.append(hold_id)
+    if replaced and replaced not in gone:
+        gone.append(replaced)
+    return gone
 
 
 def _lapses(state: Campaign, command: c.Command, at: int, hold_ids: list[str]) -> list[e.Event]:
@@ -110,7 +113,7 @@ def make(state: Campaign, command: c.MakePledge, at: int) -> list[e.Event]:
     _require_ids(command.pledge_id, command.backer)
     _require_own(state, command, command.backer)
     bound = state.bound
-    if command.currency != bound.currency:
+    if command.currency not in ("", bound.currency):
         raise errors.CurrencyMismatch(f"The campaign takes {bound.currency}.")
     if command.payment_method and not is_id(command.payment_method):
         raise errors.ContentInvalid("A payment method is named by its id.")
@@ -134,7 +137,7 @@ def make(state: Campaign, command: c.MakePledge, at: int) -> list[e.Event]:
             pledge_id=command.pledge_id,
             backer=command.backer,
             amount_minor=command.amount_minor,
-            currency=command.currency,
+            currency=bound.currency,
             lines=lines,
             destination=command.destination,
             visibility=command.visibility,
@@ -172,7 +175,7 @@ def _require_same(pledge: Pledge, state: Campaign, command: c.MakePledge) -> Non
     first = pledge.first or content_of(pledge)
     sent = Content(command.amount_minor, command.choices, command.destination)
     same = first == sent and pledge.backer == command.backer
-    if not same or command.currency != state.bound.currency:
+    if not same or command.currency not in ("", state.bound.currency):
         raise errors.PledgeIdReused
 
 
@@ -192,6 +195,8 @@ def revise(state: Campaign, command: c.RevisePledge, at: int) -> list[e.Event]:
     if pledge.status is not Status.MADE:
         raise errors.PledgeNotRevisable(f"The pledge is {pledge.status}.")
     _require_pledgeable(state, at)
+    if state.phase is not Phase.LIVE:
+        raise errors.PledgeNotRevisable("The campaign has closed: what was promised stands.")
     _protect_goal(state, command, pledge.amount_minor - command.amount_minor, at)
     lines = _lines(state, command.choices, command.destination, command.amount_minor)
     decided: list[e.Event] = []
@@ -257,6 +262,8 @@ def _withdraw_collected(
         raise errors.WithdrawalPeriodOver
     if state.phase is Phase.LIVE:
         _protect_goal(state, command, pledge.amount_minor, at)
+    if command.command_id in state.refunds:
+        raise errors.IdReused
     refund = refund_facts(state, pledge, command.command_id, "withdrawn", 0)
     return [
         e.PledgeWithdrawn(
@@ -331,7 +338,7 @@ def _lines(
 ) -> tuple[Line, ...]:
     if not is_amount(amount_minor):
         raise errors.AmountInvalid
-    if destination and not is_region(destination):
+    if destination and (not is_region(destination) or destination == ELSEWHERE):
         raise errors.ContentInvalid("A destination is a country code, such as CN or US-CA.")
     if not choices:
         return ()

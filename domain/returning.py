@@ -11,7 +11,7 @@ from domain import discrepancies, errors
 from domain import events as e
 from domain.ids import is_code, is_id
 from domain.money import fee_minor
-from domain.rules import head, pledge_numbered, require_creator, require_role
+from domain.rules import head, pledge_numbered, require_creator, require_report, require_role
 from domain.state import (
     ENDED,
     Campaign,
@@ -94,7 +94,7 @@ def quote(state: Campaign, pledge: Pledge, cause: e.RefundCause, amount_minor: i
         wanted_minor = min(wanted_minor, funds.available_minor + fees_minor)
     if not 0 < wanted_minor <= funds.returnable_minor:
         raise errors.RefundTooLarge(
-            f"Of pledge {pledge.no} at most {funds.returnable_minor} can go back."
+            f"Of pledge {pledge.no} at most {max(0, funds.returnable_minor)} can go back."
         )
     return split(state.bound.terms, funds, wanted_minor, funds.available_minor, all_fees=ended)
 
@@ -176,8 +176,9 @@ def _funds(state: Campaign, no: int) -> Funds:
 def record_refunded(state: Campaign, command: c.RecordRefunded, at: int) -> list[e.Event]:
     """The provider sent it back. A refund that we did not ask for goes through suspense."""
     require_role(command, "provider", "system")
+    require_report(command.provider, command.reference, command.amount_minor)
     refund = state.refunds.get(command.refund_id)
-    if refund is not None and refund.state == "sent":
+    if refund is not None and (refund.state, refund.reference) == ("sent", command.reference):
         return []
     fits = refund is not None and refund.state == "requested"
     if not fits or refund is None or refund.amount_minor != command.amount_minor:
@@ -212,12 +213,13 @@ def refunded(state: Campaign, event: e.PledgeRefunded) -> None:
     """Back with the backer; a full refund before the delivery frees the pieces."""
     refund = state.refunds[event.refund_id]
     refund.state = "sent"
+    refund.reference = event.reference
     state.pending_refunds -= 1
     pledge, funds = state.pledges[event.no - 1], _funds(state, event.no)
     _pend(funds, refund, -1)
     funds.refunded_minor += event.amount_minor
     _draw(funds, event)
-    if funds.returned_minor == funds.collected_minor and not pledge.sent:
+    if is_fully_returned(pledge) and not pledge.sent:
         return_stock(state, pledge)
 
 
@@ -254,7 +256,7 @@ def record_dispute_opened(
     state: Campaign, command: c.RecordDisputeOpened, at: int
 ) -> list[e.Event]:
     """The backer's bank took the money for now."""
-    require_role(command, "provider", "system")
+    _require_dispute(command)
     if command.dispute_id in state.disputes:
         return []
     pledge = state.pledge(command.no)
@@ -268,6 +270,18 @@ def record_dispute_opened(
 
 
 _DisputeCommand = c.RecordDisputeOpened | c.RecordDisputeWon | c.RecordDisputeLost
+
+
+def _require_dispute(command: _DisputeCommand) -> None:
+    require_role(command, "provider", "system")
+    fee_minor = command.fee_minor if isinstance(command, c.RecordDisputeLost) else 0
+    reference = _reference(command)
+    require_report(command.provider, reference, command.amount_minor, fee_minor)
+
+
+def _reference(command: _DisputeCommand) -> str:
+    """What tells a dispute's reports apart."""
+    return f"{command.dispute_id}/{type(command).__name__}"
 
 
 def _dispute_facts(state: Campaign, command: _DisputeCommand) -> dict[str, Any]:
@@ -289,7 +303,7 @@ def _unexpected(
         at,
         kind="disputed_unexpectedly",
         provider=command.provider,
-        reference=f"{command.dispute_id}/{type(command).__name__}",
+        reference=_reference(command),
         amount_minor=amount_minor,
         no=command.no,
     )
@@ -309,7 +323,7 @@ def dispute_opened(state: Campaign, event: e.DisputeOpened) -> None:
 
 def record_dispute_won(state: Campaign, command: c.RecordDisputeWon, at: int) -> list[e.Event]:
     """The bank gives it back."""
-    require_role(command, "provider", "system")
+    _require_dispute(command)
     dispute = state.disputes.get(command.dispute_id)
     if dispute is not None and dispute.state == "won":
         return []
@@ -340,7 +354,7 @@ def _end_dispute(state: Campaign, dispute_id: str, outcome: str) -> None:
 
 def record_dispute_lost(state: Campaign, command: c.RecordDisputeLost, at: int) -> list[e.Event]:
     """The bank keeps it for its customer: borne as a refund is."""
-    require_role(command, "provider", "system")
+    _require_dispute(command)
     dispute = state.disputes.get(command.dispute_id)
     if dispute is not None and dispute.state == "lost":
         return []
@@ -373,7 +387,7 @@ def dispute_lost(state: Campaign, event: e.DisputeLost) -> None:
     pledge, funds = state.pledges[event.no - 1], _funds(state, event.no)
     funds.lost_minor += event.amount_minor
     _draw(funds, event)
-    if funds.returned_minor == funds.collected_minor and not pledge.sent:
+    if is_fully_returned(pledge) and not pledge.sent:
         return_stock(state, pledge)
 
 

@@ -17,7 +17,7 @@ from domain.rules import (
     require_role,
 )
 from domain.state import WON, Campaign, Offer, Phase, Status, Stock
-from domain.terms import Reward
+from domain.terms import MAX_PIECES, Reward
 
 _MAX_MARKED = 10_000
 
@@ -64,6 +64,8 @@ def change_stock(state: Campaign, command: c.ChangeRewardStock, at: int) -> list
     taken = stock.claimed + stock.held
     if command.limit is not None and command.limit < max(1, taken):
         raise errors.StockBelowClaimed(f"{taken} are claimed or held.")
+    if command.limit is not None and command.limit > MAX_PIECES:
+        raise errors.ContentInvalid("A reward's limit is at most 10^9; without one it has none.")
     facts = head(state, command, at)
     return [e.RewardStockChanged(**facts, reward_id=command.reward_id, limit=command.limit)]
 
@@ -105,13 +107,14 @@ def offer_need(state: Campaign, command: c.OfferNeed, at: int) -> list[e.Event]:
     if need is None:
         raise errors.NeedUnknown
     if known := state.offers.get(command.offer_id):
-        if known.party != party_of(command.by):
+        offered = (party_of(command.by), command.need_id, command.quantity)
+        if (known.party, known.need_id, known.quantity) != offered:
             raise errors.IdReused
         raise errors.Repeated(known.version)
     if state.is_by_team(command.by):
         raise errors.OwnCampaign
-    if not is_id(command.offer_id) or command.quantity < 1:
-        raise errors.ContentInvalid("An offer has an id and a quantity of at least 1.")
+    if not is_id(command.offer_id) or not 1 <= command.quantity <= MAX_PIECES:
+        raise errors.ContentInvalid("An offer has an id and a quantity of 1 to 10^9.")
     return [
         e.NeedOffered(
             **head(state, command, at),

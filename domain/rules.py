@@ -6,7 +6,8 @@ from typing import Any
 
 from domain import errors
 from domain.commands import Command
-from domain.ids import party_of, role_of
+from domain.ids import is_code, is_reference, party_of, role_of
+from domain.money import MAX_AMOUNT_MINOR
 from domain.state import Campaign, Phase, Pledge
 
 
@@ -56,6 +57,21 @@ def require_running(state: Campaign) -> None:
     """Raise CampaignSuspended while the campaign is suspended."""
     if state.suspended:
         raise errors.CampaignSuspended
+
+
+def require_report(
+    provider: str, reference: str, amount_minor: int, provider_fee_minor: int = 0
+) -> None:
+    """Raise ContentInvalid where a provider's report is not one: nothing of it could be booked.
+
+    That is for whoever reads the provider to mend; a report that only fits no state is never
+    refused (rule 13).
+    """
+    if not is_code(provider) or not is_reference(reference):
+        raise errors.ContentInvalid("A report names the provider and its reference.")
+    for minor in (amount_minor, provider_fee_minor):
+        if type(minor) is not int or not 0 <= minor <= MAX_AMOUNT_MINOR:
+            raise errors.ContentInvalid("A report's amounts lie between 0 and 10^12 minor units.")
 
 
 def pledge_numbered(state: Campaign, no: int) -> Pledge:

@@ -72,6 +72,7 @@ class Funds(Struct, gc=False):
 
     collected_minor: int
     collected_at: int
+    attempt: int
     reference: str
     fees_charged: bool
     platform_fee_minor: int = 0
@@ -184,6 +185,7 @@ class Refund(Struct):
     processing_minor: int
     receivable_minor: int
     version: int
+    reference: str = ""
     state: str = "requested"
 
     @property
@@ -219,6 +221,7 @@ class Payout(Struct):
     amount_minor: int = 0
     debt_minor: int = 0
     shares: list[int] = []
+    reference: str = ""
     state: str = "requested"
 
 

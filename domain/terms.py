@@ -28,6 +28,12 @@ never exceed the collected amount."""
 MAX_PERIOD_DAYS: Final = 3650
 """The longest period that terms may name, in days."""
 
+MAX_AT: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999, the latest time that a fact may name."""
+
+MAX_PIECES: Final = 1_000_000_000
+"""The most pieces of a reward, or of a need's unit, that a campaign may name."""
+
 ELSEWHERE: Final = "*"
 """The destination of a shipping fee that covers every region not named."""
 
@@ -104,14 +110,15 @@ class Reward(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     text: str = ""
 
     def shipping_minor(self, destination: str) -> int | None:
-        """The fee to send one piece there; None where it is not sent."""
-        elsewhere = None
-        for fee in self.shipping:
-            if fee.region == destination:
-                return fee.fee_minor
-            if fee.region == ELSEWHERE:
-                elsewhere = fee.fee_minor
-        return elsewhere
+        """The fee to send one piece there; None where it is not sent.
+
+        The nearest name counts: the subdivision's own, its country's, then every other region's.
+        """
+        fees = {fee.region: fee.fee_minor for fee in self.shipping}
+        for region in (destination, destination.partition("-")[0], ELSEWHERE):
+            if region in fees:
+                return fees[region]
+        return None
 
 
 class Need(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

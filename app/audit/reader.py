@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from app.log import LogRow
+from app.log import LogRow, decode_row
+from domain.events import AnyEvent
 
 PAGE_ROWS: Final = 10_000
 """Rows of one read. Each read is a transaction of its own, so that a server's log can move on."""
@@ -105,6 +106,20 @@ class AuditLog:
                 return
             yield from map(LogRow._make, rows)
             after = rows[-1][2]
+
+    def events_of(self, campaign_id: str, up_to: int) -> Iterator[tuple[int, AnyEvent]]:
+        """One campaign's events with their positions, up to a position.
+
+        Raises UnreadableEvent, and CannotAudit where a version is missing.
+        """
+        version = 0
+        for row in self.stream_rows(CAMPAIGN + campaign_id, up_to):
+            version += 1
+            if row.version != version:
+                raise CannotAudit(
+                    f"Campaign {campaign_id} has no version {version:,}: `audit verify` tells more."
+                )
+            yield row.position, decode_row(row)
 
     def campaign_named(self, text: str) -> str:
         """Return the id of the one campaign that begins with `text`; raises CannotAudit."""

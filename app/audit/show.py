@@ -9,8 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from app.audit.moments import time_text
-from app.audit.reader import CAMPAIGN, AuditLog, CannotAudit
-from app.log import decode_row
+from app.audit.reader import AuditLog, CannotAudit
 from domain.campaign import evolve
 from domain.figures import Figures
 from domain.money import format_minor
@@ -113,8 +112,8 @@ class CampaignThen(Struct, frozen=True, kw_only=True):
 def campaign_at(log: AuditLog, campaign_id: str, position: int) -> CampaignThen:
     """Replay one campaign up to a position; raises CannotAudit where it had not begun."""
     state = new_campaign(campaign_id)
-    for row in log.stream_rows(CAMPAIGN + campaign_id, position):
-        evolve(state, decode_row(row))
+    for _, event in log.events_of(campaign_id, position):
+        evolve(state, event)
     if not state.version:
         raise CannotAudit(f"Campaign {campaign_id} had not begun at position {position:,}.")
     return _then(state, position)

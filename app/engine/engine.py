@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Final, Generic, Self
+from typing import Final, Generic, Self, TypeVar
 
 from eventsourcing.persistence import PersistenceError
 
@@ -39,6 +39,8 @@ CACHE_LIMIT: Final = 4_000_000
 """The weight of the states kept in memory: pledges, about 1 kB each."""
 OUTCOME_ROWS: Final = 16
 """How many rows to read at once of a first outcome; most have one."""
+
+T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
@@ -81,6 +83,7 @@ class Engine(Generic[S]):
         self._states: StateCache[S] = StateCache(decider, cache_limit)
         self._seen, _ = log.last()
         self._deferred: list[Entry] = []
+        self._between_turns = threading.Lock()
         self._writer = threading.Thread(target=self._run, name="engine", daemon=True)
         self._writer.start()
 
@@ -128,6 +131,20 @@ class Engine(Generic[S]):
         self._waiting.put(self._job(commands, keys, future))
         return await future
 
+    def inspect(self, campaign_id: str, look: Callable[[S], T]) -> T:
+        """Return what `look` sees of a campaign's present state, between two turns.
+
+        `look` must not change the state, nor keep it: what it returns is all that leaves. Raises
+        what loading the state raises.
+        """
+        with self._between_turns:
+            self._catch_up_with_others()
+            stream = self._decider.prefix + campaign_id
+            try:
+                return look(self._state(stream))
+            finally:
+                self._states.settle((stream,))
+
     def _job(
         self,
         commands: Sequence[Command],
@@ -170,7 +187,8 @@ class Engine(Generic[S]):
             if not batch:
                 return
             try:
-                self._turn(batch)
+                with self._between_turns:
+                    self._turn(batch)
             except Exception as fault:
                 _logger.exception("a turn failed outside its transaction")
                 self._start_over(batch, fault)
@@ -185,7 +203,11 @@ class Engine(Generic[S]):
 
     def _turn(self, batch: list[Entry]) -> None:
         """Run one append turn and set the results of its commands."""
-        self._catch_up_with_others()
+        try:
+            self._catch_up_with_others()
+        except PersistenceError as fault:
+            _fail(batch, NotCommitted, fault)
+            return
         states = self._load(batch)
         used = list(states)
         ready = [entry for entry in batch if entry[0].streams[entry[1]] in states]
@@ -203,9 +225,8 @@ class Engine(Generic[S]):
         except Exception as fault:
             _logger.exception("a turn of %d commands was not recorded", len(ready))
             self._drop(used)
-            fate = CommitUnknown if isinstance(fault, CommitUnknown) else NotCommitted
-            for job, index in ready:
-                job.results[index] = fate(str(fault))
+            known = not isinstance(fault, CommitUnknown)
+            _fail(ready, NotCommitted if known else CommitUnknown, fault)
             return
         self._seen += len(decisions.rows)
         self._deferred = decisions.deferred
@@ -321,6 +342,11 @@ class Engine(Generic[S]):
                 loop.call_soon_threadsafe(_resolve, jobs)
             except RuntimeError:
                 _logger.warning("%d callers are gone with their event loop", len(jobs))
+
+
+def _fail(entries: list[Entry], fate: type[PersistenceError], fault: Exception) -> None:
+    for job, index in entries:
+        job.results[index] = fate(str(fault))
 
 
 def _resolve(jobs: list[Job]) -> None:

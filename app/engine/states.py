@@ -17,7 +17,7 @@ _logger = logging.getLogger(__name__)
 
 
 class BrokenStream(Exception):  # noqa: N818 - what was found, named for who must act on it
-    """The versions of a stream do not follow each other."""
+    """A stream's versions do not follow each other, or end too early."""
 
 
 def evolve_row(decider: Decider[S], state: S, row: LogRow) -> None:
@@ -47,26 +47,35 @@ def load_state(
 
 
 def anchor_of(log: EventLog, stream: str, version: int) -> bytes:
-    """Return the SHA-256 of the stored body of a stream's version; empty if it is not there."""
+    """Return the SHA-256 of the stored body of a stream's version; BrokenStream if it has none."""
     rows = log.read_stream(stream, version - 1, 1)
-    return hashlib.sha256(rows[0].body).digest() if rows and rows[0].version == version else b""
+    if not rows or rows[0].version != version:
+        raise BrokenStream(f"stream {stream} has no version {version}")
+    return hashlib.sha256(rows[0].body).digest()
 
 
 def _from_snapshot(
     log: EventLog, snapshots: SnapshotStore, decider: Decider[S], stream: str
 ) -> S | None:
     try:
-        snapshot = snapshots.latest(stream, decider.schema)
-        if snapshot is None:
-            return None
-        if snapshot.anchor != anchor_of(log, stream, snapshot.version):
-            _logger.warning("the snapshot of %s is not of this log; all is replayed", stream)
-            return None
-        state = decider.load(snapshot.chunks)
+        return _read_snapshot(log, snapshots, decider, stream)
     except Exception:  # a snapshot can always be done without: whatever is wrong with it, replay
-        _logger.warning("the snapshot of %s cannot be read; all is replayed", stream, exc_info=True)
+        _logger.warning("the snapshot of %s is not used; all is replayed", stream, exc_info=True)
         return None
-    return state if state.version == snapshot.version else None
+
+
+def _read_snapshot(
+    log: EventLog, snapshots: SnapshotStore, decider: Decider[S], stream: str
+) -> S | None:
+    snapshot = snapshots.latest(stream, decider.schema)
+    if snapshot is None:
+        return None
+    if snapshot.anchor != anchor_of(log, stream, snapshot.version):
+        raise BrokenStream("it was taken of another log")
+    state = decider.load(snapshot.chunks)
+    if state.version != snapshot.version:
+        raise BrokenStream(f"it stands at {state.version}, not at {snapshot.version}")
+    return state
 
 
 class StateCache(Generic[S]):

@@ -137,6 +137,8 @@ class TurnLock:
     def __enter__(self) -> None:
         self._threads.acquire()
         try:
+            if self._turn.closed:
+                raise InterfaceError("the log is closed")  # noqa: TRY301 - the lock must be freed
             fcntl.flock(self._queue, fcntl.LOCK_EX)
             try:
                 fcntl.flock(self._turn, fcntl.LOCK_EX)

@@ -16,6 +16,7 @@ import msgspec
 from eventsourcing.persistence import (
     ApplicationRecorder,
     IntegrityError,
+    InterfaceError,
     Notification,
     ProgrammingError,
     StoredEvent,
@@ -224,7 +225,7 @@ class SQLiteLog(ApplicationRecorder):
 
     def _open_writer(self) -> sqlite3.Connection:
         if self._closed:
-            raise ProgrammingError(f"{self._path.name} is closed")
+            raise InterfaceError("the log is closed")
         if self._writer is None:
             self._writer = connect(self._path, cache_kib=WRITER_CACHE_KIB)
         return self._writer

@@ -16,10 +16,13 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from app.stores.api_keys import API_KEYS
 from app.stores.channels import CHANNELS
+from app.stores.checkouts import CHECKOUTS
 from app.stores.content import CONTENT
 from app.stores.drafts import DRAFTS
 from app.stores.methods import PAYMENT_METHODS
 from app.stores.people import PARTIES
+from app.stores.repeats import REPEATS
+from app.stores.sessions import SESSIONS
 
 TABLES: Final[tuple[Table, ...]] = (
     PARTIES,
@@ -28,6 +31,9 @@ TABLES: Final[tuple[Table, ...]] = (
     CHANNELS,
     API_KEYS,
     PAYMENT_METHODS,
+    SESSIONS,
+    CHECKOUTS,
+    REPEATS,
 )
 
 SCHEMA_VERSION: Final = 1

@@ -1,6 +1,6 @@
 """The test bank's magic cards and accounts: which number shows which behaviour.
 
-The numbers are no card numbers (none starts with 0) and carry no money.
+No real card number starts with 0, so none of these is one.
 
 | number              | behaviour               | what it shows                                    |
 |---------------------|-------------------------|--------------------------------------------------|

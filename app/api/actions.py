@@ -1,0 +1,194 @@
+"""Every other command by API: one address for each, whose body holds the command's own fields.
+
+`POST /api/v1/campaigns/{campaign_id}/payouts/approve` with `{"payout_id": …}` is the command
+ApprovePayout. Texts and rewards are sent in full; their texts go to the content store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final, get_args
+
+import msgspec
+from litestar import Response, post
+from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, JSONBody
+from msgspec import Meta, Struct
+from msgspec.structs import fields
+
+from app.api.access import ApiRequest, needs
+from app.api.answers import ActionOut, action_out
+from app.api.backers import require_own_method
+from app.api.bodies import (
+    MAX_MARKED,
+    Body,
+    ChoiceIn,
+    Count,
+    Minor,
+    RewardIn,
+    TextIn,
+    Time,
+    Word,
+)
+from app.api.intake import reward_of, text_of
+from app.api.repeating import idempotency_key, planned
+from app.stores.api_keys import Scope
+from app.stores.rows import new_id
+from app.wiring import Platform
+from domain import commands as c
+from domain.terms import Choice, Reward
+
+_COMMON: Final = frozenset(field.name for field in fields(c.Command))
+
+_TIMES: Final = frozenset({"deadline_at"})
+_AMOUNTS: Final = frozenset({"amount_minor"})
+
+
+class Action(Struct, frozen=True):
+    """An address below a campaign, the command it stands for, and the scopes of which one is
+    needed; who exactly may do it is the rules' to say.
+    """
+
+    path: str
+    command: type[c.Command]
+    scopes: tuple[Scope, ...]
+
+
+_CREATOR: Final[tuple[Scope, ...]] = ("campaigns:write",)
+_STAFF: Final[tuple[Scope, ...]] = ("staff",)
+_TREASURER: Final[tuple[Scope, ...]] = ("payouts:approve",)
+_BACKER: Final[tuple[Scope, ...]] = ("pledges:write", "staff")
+
+ACTIONS: Final = (
+    Action("approve", c.ApproveCampaign, _STAFF),
+    Action("return", c.ReturnCampaign, _STAFF),
+    Action("launch", c.LaunchCampaign, _CREATOR),
+    Action("suspend", c.SuspendCampaign, _STAFF),
+    Action("resume", c.ResumeCampaign, _STAFF),
+    Action("extend-deadline", c.ExtendDeadline, _CREATOR),
+    Action("cancel", c.CancelCampaign, _CREATOR),
+    Action("late-pledges/open", c.OpenLatePledges, _CREATOR),
+    Action("late-pledges/close", c.CloseLatePledges, _CREATOR),
+    Action("updates", c.PostUpdate, _CREATOR),
+    Action("plan", c.UpdatePlan, _CREATOR),
+    Action("rewards/add", c.AddReward, _CREATOR),
+    Action("rewards/change", c.ChangeReward, _CREATOR),
+    Action("rewards/stock", c.ChangeRewardStock, _CREATOR),
+    Action("needs/offer", c.OfferNeed, ("pledges:write",)),
+    Action("needs/accept", c.AcceptNeed, _CREATOR),
+    Action("needs/decline", c.DeclineNeed, _CREATOR),
+    Action("needs/receive", c.ReceiveNeed, _CREATOR),
+    Action("pledges/revise", c.RevisePledge, _BACKER),
+    Action("pledges/withdraw", c.WithdrawPledge, _BACKER),
+    Action("pledges/payment-method", c.ReplacePaymentMethod, _BACKER),
+    Action("refunds", c.RequestRefund, _CREATOR),
+    Action("deliveries/mark", c.MarkDelivered, _CREATOR),
+    Action("deliveries/confirm", c.ConfirmReceived, ("pledges:write",)),
+    Action("payout-account", c.VerifyPayoutAccount, _STAFF),
+    Action("payouts/request", c.RequestPayout, _CREATOR),
+    Action("payouts/approve", c.ApprovePayout, _TREASURER),
+    Action("payouts/refuse", c.RefusePayout, _TREASURER),
+    Action("debt/repaid", c.RecordRepayment, (*_STAFF, *_TREASURER)),
+    Action("debt/write-off", c.WriteOffDebt, _TREASURER),
+    Action("discrepancies/resolve", c.ResolveDiscrepancy, (*_STAFF, *_TREASURER)),
+)
+"""What can be done to a campaign besides submitting it and pledging to it."""
+
+
+def body_type(command: type[c.Command]) -> type[Body]:
+    """The body that asks for a command: its own fields, within the bounds of the edge."""
+    own = [field for field in fields(command) if field.name not in _COMMON]
+    shaped: list[Any] = []
+    for field in own:
+        name, kind = field.encode_name, _edge_type(field.name, field.type)
+        if field.default is not msgspec.NODEFAULT:
+            shaped.append((name, kind, field.default))
+        else:
+            shaped.append((name, kind))
+    return msgspec.defstruct(
+        f"{command.__name__}In",
+        shaped,
+        bases=(Body,),
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
+        namespace={"__doc__": command.__doc__},
+    )
+
+
+def _edge_type(name: str, kind: Any) -> Any:  # noqa: ANN401 - the type of any field
+    """How a field of a command is sent: bounded, and in full where the command has a hash."""
+    if kind is str:
+        return TextIn if name == "text" else Word
+    if kind is Reward:
+        return RewardIn
+    if kind is int:
+        return Time if name in _TIMES else Minor if name in _AMOUNTS else Count
+    if kind == int | None:
+        return Count | None
+    if kind == tuple[int, ...]:
+        return Annotated[tuple[Count, ...], Meta(max_length=MAX_MARKED)]
+    if kind == tuple[Choice, ...]:
+        return Annotated[tuple[ChoiceIn, ...], Meta(max_length=50)]
+    assert get_args(kind), f"no way is known to send {name}"
+    return kind
+
+
+async def _facts(platform: Platform, body: Body) -> dict[str, Any]:
+    """The command's fields: texts and rewards are kept, the rest is taken as it is."""
+    found: dict[str, Any] = {}
+    for field in fields(body):
+        value = getattr(body, field.name)
+        match value:
+            case TextIn():
+                value = await text_of(platform, value, platform.clock())
+            case RewardIn():
+                value = await reward_of(platform, value, platform.clock())
+            case tuple():
+                value = tuple(
+                    Choice(part.reward_id, part.quantity) if isinstance(part, ChoiceIn) else part
+                    for part in value
+                )
+        found[field.name] = value
+    return found
+
+
+def action_handler(action: Action) -> HTTPRouteHandler:
+    """The handler of one row of the table."""
+
+    async def act(
+        campaign_id: FromPath[str],
+        request: ApiRequest,
+        platform: NamedDependency[Platform],
+        *,
+        data: Any,  # noqa: ANN401 - its type is set below, for each action its own
+    ) -> Response[ActionOut]:
+        async def build() -> c.Command:
+            return action.command(
+                campaign_id=campaign_id,
+                by=request.auth.by,
+                command_id=new_id(),
+                **await _facts(platform, data),
+            )
+
+        command = await planned(platform, request, action.command, build)
+        if isinstance(command, c.ReplacePaymentMethod):
+            await require_own_method(platform, request.auth, command.payment_method)
+        key = idempotency_key(request, action.command.__name__)
+        return action_out(campaign_id, await platform.engine.submit_async(command, key))
+
+    body = body_type(action.command)
+    act.__annotations__["data"] = JSONBody[body]  # type: ignore[valid-type]
+    if not any(field.required for field in fields(body)):
+        act.__kwdefaults__ = {"data": body()}
+    act.__doc__ = action.command.__doc__
+    register: Callable[..., HTTPRouteHandler] = post(
+        f"/campaigns/{{campaign_id:str}}/{action.path}",
+        guards=[needs(*action.scopes)],
+        name=action.command.__name__,
+        operation_id=action.command.__name__,
+        status_code=200,
+        summary=(action.command.__doc__ or "").strip().partition(".")[0],
+    )
+    return register(act)

@@ -1,0 +1,49 @@
+"""Whether the server is alive, and whether it should be sent requests."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from msgspec import Struct
+
+from app.wiring import Platform
+
+MOST_LAG: Final = 20_000
+"""Events that the views may be behind: about a second at the rate that is measured."""
+ANSWER_S: Final = 2.0
+"""How long the store may take to answer, in seconds."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Health(Struct, frozen=True):
+    """`position` is the log's last, `lag` by how many events the views are behind it."""
+
+    status: str
+    position: int | None = None
+    lag: int | None = None
+
+
+@get("/health/live", summary="Is the process alive?")
+async def live() -> Health:
+    """Answer as long as the process does."""
+    return Health("live")
+
+
+@get("/health/ready", summary="Should it be sent requests?")
+async def ready(platform: NamedDependency[Platform]) -> Response[Health]:
+    """200 where the log can be read and the views are close behind it, else 503."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            position, _ = await asyncio.to_thread(platform.log.last)
+    except Exception:
+        _logger.exception("the log cannot be read")
+        return Response(Health("the log cannot be read"), status_code=503)
+    lag = position - platform.follower.position
+    if lag > MOST_LAG:
+        return Response(Health("the views are behind", position, lag), status_code=503)
+    return Response(Health("ready", position, lag))

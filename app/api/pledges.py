@@ -1,0 +1,157 @@
+"""Pledges by API: one, or up to ten thousand in one request."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from litestar import Response, post
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, JSONBody
+
+from app.api.access import ApiRequest, needs
+from app.api.answers import (
+    PledgeLineOut,
+    PledgeOut,
+    ProblemLineOut,
+    pledge_made,
+    pledge_out,
+)
+from app.api.backers import require_own_method
+from app.api.bodies import PledgeIn, PledgeLineIn
+from app.api.problems import Refused, problem_of
+from app.engine import Outcome
+from app.stores.api_keys import ApiKey
+from app.wiring import Platform
+from domain.commands import Command, MakePledge
+from domain.terms import Choice
+
+MAX_LINES: Final = 10_000
+MAX_BATCH_BYTES: Final = 8 * 2**20
+NDJSON: Final = "application/x-ndjson"
+
+_encoder = msgspec.json.Encoder()
+_line_decoder = msgspec.json.Decoder(PledgeLineIn)
+
+
+def backer_of(key: ApiKey, named: str) -> str:
+    """The backer that a key pledges for: itself, or with `pledges:import` whom it names.
+
+    Raises Refused.
+    """
+    if "pledges:import" in key.scopes:
+        if not named:
+            raise Refused("body_invalid", "An import names the backer of each pledge.")
+        return named
+    if named and named != key.owner:
+        raise Refused("scope_missing", "Only a key with pledges:import pledges for others.")
+    return key.owner
+
+
+def choices_of(data: PledgeIn) -> tuple[Choice, ...]:
+    """The chosen rewards, however they were named."""
+    choices = tuple(Choice(choice.reward_id, choice.quantity) for choice in data.choices)
+    return (Choice(data.reward_id), *choices) if data.reward_id else choices
+
+
+def make_pledge(key: ApiKey, campaign_id: str, data: PledgeIn) -> MakePledge:
+    """The command of a pledge. The pledge's own id is random and names the intent, too.
+
+    Raises Refused.
+    """
+    return MakePledge(
+        campaign_id=campaign_id,
+        by=key.by,
+        command_id=data.pledge_id,
+        pledge_id=data.pledge_id,
+        backer=backer_of(key, data.backer_id),
+        amount_minor=data.amount,
+        currency=data.currency,
+        choices=choices_of(data) if data.reward_id or data.choices else (),
+        destination=data.destination,
+        visibility=data.visibility,
+        payment_method=data.payment_method,
+    )
+
+
+@post(
+    "/campaigns/{campaign_id:str}/pledges",
+    guards=[needs("pledges:import", "pledges:write")],
+    summary="Make a pledge",
+    responses={200: ResponseSpec(PledgeOut, description="This pledge was made before.")},
+)
+async def pledge(
+    campaign_id: FromPath[str],
+    data: JSONBody[PledgeIn],
+    request: ApiRequest,
+    platform: NamedDependency[Platform],
+) -> Response[PledgeOut]:
+    """Promise money to a campaign.
+
+    The same `pledge_id` with the same content is the same pledge and answers 200 with what was
+    answered first; with other content it is refused. Answered once it is durable.
+    """
+    command = make_pledge(request.auth, campaign_id, data)
+    if data.payment_method:
+        await require_own_method(platform, request.auth, data.payment_method)
+    return pledge_out(campaign_id, await platform.engine.submit_async(command))
+
+
+@post(
+    "/pledges/batch",
+    guards=[needs("pledges:import")],
+    request_max_body_size=MAX_BATCH_BYTES,
+    status_code=200,
+    media_type=NDJSON,
+    summary="Make up to 10,000 pledges",
+)
+async def pledge_batch(
+    request: ApiRequest, platform: NamedDependency[Platform]
+) -> Response[bytes]:
+    """Promise money for many backers: one JSON object a line (NDJSON), each a pledge with its
+    `campaign_id`. The answer has one outcome a line, in the same order; a bad line fails alone.
+    """
+    lines = (await request.body()).split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    if len(lines) > MAX_LINES:
+        raise Refused("too_large", f"A batch has at most {MAX_LINES:,} lines.")
+    read = _commands(request.auth, lines)
+    commands = [found for found in read if isinstance(found, Command)]
+    outcomes = iter(await platform.engine.submit_many_async(commands))
+    answers = [
+        _line_out(number, next(outcomes) if isinstance(found, Command) else found)
+        for number, found in enumerate(read, 1)
+    ]
+    return Response(_encoder.encode_lines(answers), media_type=NDJSON)
+
+
+def _commands(key: ApiKey, lines: list[bytes]) -> list[MakePledge | Exception]:
+    """Read every line; what cannot be read is told in its place."""
+    decode = _line_decoder.decode
+    found: list[MakePledge | Exception] = []
+    for line in lines:
+        try:
+            data = decode(line)
+            found.append(make_pledge(key, data.campaign_id, data))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+            found.append(Refused("body_invalid", f"{fault}."))
+        except RecursionError:
+            found.append(Refused("body_invalid", "The line is nested too deeply."))
+        except Refused as fault:
+            found.append(fault)
+    return found
+
+
+def _line_out(line: int, outcome: Outcome | Exception) -> PledgeLineOut | ProblemLineOut:
+    if isinstance(outcome, Exception):
+        said = problem_of(outcome)
+        return ProblemLineOut(
+            line, said.status, said.type, said.title, said.detail, said.reason
+        )
+    event, position = pledge_made(outcome)
+    status = 200 if outcome.repeated else 201
+    return PledgeLineOut(
+        line, status, event.pledge_id, event.no, position, event.stream.removeprefix("campaign:")
+    )

@@ -1,0 +1,186 @@
+"""What went wrong, said the same way to programs (RFC 9457 problem details) and to people.
+
+Every reason has a stable `type`, `/problems/<reason>`, which is also the address of a page that
+explains it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from litestar.exceptions import HTTPException
+from msgspec import Struct
+
+from app.engine import (
+    EngineBusy,
+    EngineClosed,
+    IdempotencyKeyReused,
+    NotCommitted,
+)
+from app.log import CommitUnknown
+from app.stores.repeats import KeyReusedError
+from domain.errors import REJECTIONS, Kind, Rejection
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+EDGE_REASONS: Final[Mapping[str, tuple[HTTPStatus, str]]] = {
+    "body_invalid": (
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The body is not what this address takes.",
+    ),
+    "request_invalid": (
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "A part of the address or a header is not what this address takes.",
+    ),
+    "payment_method_unknown": (
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The backer has no such payment method.",
+    ),
+    "key_missing": (HTTPStatus.UNAUTHORIZED, "The request shows no key, or one that is not valid."),
+    "scope_missing": (HTTPStatus.FORBIDDEN, "The key may not do this."),
+    "form_refused": (HTTPStatus.FORBIDDEN, "The form was not sent by one of our own pages."),
+    "not_found": (HTTPStatus.NOT_FOUND, "There is nothing at this address."),
+    "method_not_allowed": (
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "This address exists, but not for this method.",
+    ),
+    "too_large": (
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "The body has more bytes or lines than this address takes.",
+    ),
+    "engine_busy": (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Too many commands wait already. Nothing was done: send it again in a moment.",
+    ),
+    "not_recorded": (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "It could not be recorded. Nothing was done: send it again.",
+    ),
+    "outcome_unknown": (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "It is not known whether it was recorded. Send it again with the same id: it is done"
+        " once, whatever happened.",
+    ),
+    "views_behind": (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "It is recorded, but the views are not there yet. Ask again in a moment.",
+    ),
+    "failed": (HTTPStatus.INTERNAL_SERVER_ERROR, "Something broke on our side. It was noted."),
+}
+"""Reasons that the edge has besides those of the rules, with their status and meaning."""
+
+_STATUS_OF_KIND: Final[Mapping[Kind, HTTPStatus]] = {
+    "conflict": HTTPStatus.CONFLICT,
+    "invalid": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "forbidden": HTTPStatus.FORBIDDEN,
+    "missing": HTTPStatus.NOT_FOUND,
+}
+
+_REASON_OF_STATUS: Final[Mapping[int, str]] = {
+    HTTPStatus.BAD_REQUEST: "request_invalid",
+    HTTPStatus.UNAUTHORIZED: "key_missing",
+    HTTPStatus.FORBIDDEN: "form_refused",
+    HTTPStatus.NOT_FOUND: "not_found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too_large",
+}
+
+_logger = logging.getLogger(__name__)
+
+
+class Refused(Exception):  # noqa: N818 - what happened, in the words of the API
+    """The edge says no; `reason` is one of EDGE_REASONS. A detail replaces its sentence."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(detail or EDGE_REASONS[reason][1])
+        self.reason = reason
+
+
+class Problem(Struct, frozen=True):
+    """A problem as programs get it. `reason` is the last part of `type`, with underscores."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    reason: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that go with the status."""
+        match self.status:
+            case HTTPStatus.UNAUTHORIZED:
+                return {"www-authenticate": 'Bearer realm="tributary"'}
+            case HTTPStatus.SERVICE_UNAVAILABLE:
+                return {"retry-after": "1"}
+            case _:
+                return {}
+
+
+def problem_type(reason: str) -> str:
+    """The stable name of a reason, and the address of the page about it."""
+    return f"/problems/{reason.replace('_', '-')}"
+
+
+def title_of(reason: str) -> str:
+    """A reason in words: `Sold out`."""
+    return reason.replace("_", " ").capitalize()
+
+
+def explained() -> dict[str, tuple[int, str]]:
+    """Every reason that an answer can have, with its status and its meaning."""
+    rules = {
+        rejection.reason: (int(_STATUS_OF_KIND[rejection.kind]), (rejection.__doc__ or "").strip())
+        for rejection in (*REJECTIONS.values(), IdempotencyKeyReused)
+    }
+    return rules | {reason: (int(status), text) for reason, (status, text) in EDGE_REASONS.items()}
+
+
+def problem_of(fault: Exception) -> Problem:
+    """Say what an exception means to who asked; what nobody foresaw is noted and told as `failed`."""
+    match fault:
+        case Rejection():
+            return _problem(fault.reason, _STATUS_OF_KIND[fault.kind], str(fault))
+        case Refused():
+            return _problem(fault.reason, EDGE_REASONS[fault.reason][0], str(fault))
+        case KeyReusedError():
+            return problem_of(IdempotencyKeyReused())
+        case EngineBusy():
+            return problem_of(Refused("engine_busy"))
+        case EngineClosed() | NotCommitted():
+            return problem_of(Refused("not_recorded"))
+        case CommitUnknown():
+            return problem_of(Refused("outcome_unknown"))
+        case HTTPException() if fault.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return _of_http(fault)
+        case _:
+            _logger.error("a request failed", exc_info=fault)
+            return problem_of(Refused("failed"))
+
+
+def _of_http(fault: HTTPException) -> Problem:
+    """What the framework refused before any code of ours was asked."""
+    reason = _REASON_OF_STATUS.get(fault.status_code, "request_invalid")
+    status, sentence = EDGE_REASONS[reason]
+    if reason == "request_invalid":
+        sentence = _faults_of(fault) or sentence
+    elif reason == "form_refused":
+        sentence = fault.detail
+    return _problem(reason, status, sentence)
+
+
+def _faults_of(fault: HTTPException) -> str:
+    """Name each parameter that does not fit, as `limit: Expected `int` <= 1000`."""
+    listed = fault.extra if isinstance(fault.extra, list) else []
+    return "; ".join(
+        f"{found.get('key', 'request')}: {found.get('message', 'does not fit')}"
+        for found in listed
+        if isinstance(found, dict)
+    )
+
+
+def _problem(reason: str, status: HTTPStatus, detail: str) -> Problem:
+    return Problem(problem_type(reason), title_of(reason), int(status), detail, reason)

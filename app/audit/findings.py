@@ -1,0 +1,45 @@
+"""What a verification found, in a form that people and machines read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+LISTED: Final = 1_000
+"""How many findings are kept; the others are counted."""
+
+
+class Finding(Struct, frozen=True):
+    """One violation: of which rule, at which event, and what is wrong.
+
+    `rule` is `rule 1` to `rule 13` of the rule book, or names what else is checked: `positions`,
+    `versions`, `columns`, `bytes`, `keys`, `provider`. `position` is None and `stream` empty where
+    no one event is to blame.
+    """
+
+    rule: str
+    position: int | None
+    stream: str
+    sentence: str
+
+    def __str__(self) -> str:
+        place = "" if self.position is None else f" position {self.position:,}"
+        stream = f" {self.stream}" if self.stream else ""
+        return f"{self.rule}{place}{stream}: {self.sentence}"
+
+
+class Findings:
+    """Everything found so far: the first thousand in full, and how many there are."""
+
+    def __init__(self) -> None:
+        self.listed: list[Finding] = []
+        self.count = 0
+
+    def add(
+        self, rule: str, sentence: str, position: int | None = None, stream: str = ""
+    ) -> None:
+        """Note one violation."""
+        self.count += 1
+        if self.count <= LISTED:
+            self.listed.append(Finding(rule, position, stream, sentence))

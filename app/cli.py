@@ -1,0 +1,248 @@
+"""The command `tributary`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from app.audit.commands import audit
+from app.engine import clock_ms
+from app.settings import Settings, SettingsError, load_settings
+from app.stores.api_keys import ApiKeys, Scope, UnknownKeyError
+from app.stores.database import open_people
+from app.stores.people import People, Role
+from domain.money import format_minor
+from domain.terms import DAY_MS
+
+
+class Options:
+    """The global options, as every command finds them in `ctx.obj`."""
+
+    def __init__(self, data_dir: Path | None, *, json: bool) -> None:
+        self._data_dir = data_dir
+        self.json = json
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings, with what was given before the command."""
+        return self.with_address(None, None)
+
+    def with_address(self, host: str | None, port: int | None, *, demo: bool = False) -> Settings:
+        """The settings of a server."""
+        try:
+            return load_settings(data_dir=self._data_dir, host=host, port=port, demo=demo)
+        except SettingsError as fault:
+            raise click.ClickException(str(fault)) from fault
+
+    def say(self, text: str) -> None:
+        """Print for people; with --json that goes to standard error."""
+        click.echo(text, err=self.json)
+
+    def answer(self, value: object) -> None:
+        """Print the one object for machines, last, where it was asked for."""
+        if self.json:
+            click.echo(msgspec.json.encode(value))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--data",
+    "data_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The data directory (default: ./var, or what TRIBUTARY_DATABASE_URL says).",
+)
+@click.option("--json", is_flag=True, help="The last line of standard output is one JSON object.")
+@click.pass_context
+def main(context: click.Context, data_dir: Path | None, *, json: bool) -> None:
+    """Tributary: a crowdfunding channel whose books anyone can replay and check."""
+    context.obj = Options(data_dir, json=json)
+
+
+main.add_command(audit)
+
+_host = click.option("--host", help="Where to listen (default 127.0.0.1).")
+_port = click.option("--port", type=int, help="On which port (default 8000).")
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(work)
+
+
+# --- Serving -------------------------------------------------------------------------------------
+
+
+@main.command()
+@_host
+@_port
+@click.pass_obj
+def serve(options: Options, host: str | None, port: int | None) -> None:
+    """Serve the site and the API, and run the processes behind them."""
+    from app.serving import serve as serve_platform  # noqa: PLC0415 - audits need no web
+
+    _run(serve_platform(options.with_address(host, port)))
+
+
+@main.command()
+@_host
+@_port
+@click.pass_obj
+def demo(options: Options, host: str | None, port: int | None) -> None:
+    """Fill an empty data directory with sample campaigns, serve it, and keep it lively."""
+    from app.serving import serve_demo  # noqa: PLC0415 - audits need no web
+
+    _run(serve_demo(options.with_address(host, port, demo=True), options.say))
+
+
+# --- Histories -----------------------------------------------------------------------------------
+
+
+@main.group()
+def simulate() -> None:
+    """Run real histories through the engine, with time taken from the data."""
+
+
+@simulate.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.pass_obj
+def catarse(options: Options, folder: Path) -> None:
+    """Run the contributions of Catarse, 2011 to 2016, from DIR through the engine."""
+    from app.simulation.catarse import DataError  # noqa: PLC0415 - audits need no platform
+    from app.simulation.command import simulate_catarse  # noqa: PLC0415
+    from app.simulation.run import LogNotEmptyError  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("days", total=None)
+        try:
+            result, seconds, events = asyncio.run(
+                simulate_catarse(
+                    options.settings,
+                    folder,
+                    lambda done, total: bar.update(task, completed=done, total=total),
+                )
+            )
+        except (DataError, LogNotEmptyError) as fault:
+            raise click.ClickException(str(fault)) from fault
+    options.say(
+        f"{result.campaigns:,} campaigns, {result.pledges:,} pledges,"
+        f" {format_minor(result.pledged_minor, 'BRL')} pledged;"
+        f" {events:,} events in {seconds:,.1f} s, {events / seconds:,.0f} a second."
+    )
+    options.say(
+        f"Of {result.finished_aon:,} finished all-or-nothing campaigns {result.match_rule:,} ended"
+        f" as the rule says and {result.match_source:,} as the source says."
+    )
+    options.answer(result)
+
+
+@main.command()
+@click.pass_obj
+def rebuild(options: Options) -> None:
+    """Build the read models anew beside the live ones, and switch to them."""
+    from app.rebuilding import rebuild_views  # noqa: PLC0415 - audits need no platform
+
+    events, seconds = rebuild_views(options.settings)
+    options.say(f"Rebuilt from {events:,} events in {seconds:,.1f} s.")
+    options.answer({"events": events})
+
+
+# --- Keys ----------------------------------------------------------------------------------------
+
+
+@main.group()
+def keys() -> None:
+    """API keys: made, listed, revoked. A token is shown once and stored hashed."""
+
+
+@keys.command("create")
+@click.option("--role", type=click.Choice(get_args(Role)), required=True, help="For what role.")
+@click.option("--owner", help="The party id that the key speaks for (default: a new party).")
+@click.option(
+    "--scope", "scopes", multiple=True, type=click.Choice(get_args(Scope)), help="Repeatable."
+)
+@click.option("--days", type=click.IntRange(1), help="How long the key works (default: for ever).")
+@click.pass_obj
+def create_key(
+    options: Options, role: Role, owner: str | None, scopes: tuple[Scope, ...], days: int | None
+) -> None:
+    """Make a key and print its token."""
+
+    async def create() -> None:
+        engine = await open_people(options.settings.people_path)
+        try:
+            at = clock_ms()
+            party = owner or await People(engine).add_person(role, at=at)
+            token, key = await ApiKeys(engine).create(
+                role=role,
+                owner=party,
+                scopes=scopes or None,
+                at=at,
+                expires_at=None if days is None else at + days * DAY_MS,
+            )
+        finally:
+            await engine.dispose()
+        if options.json:
+            options.answer({"token": token, "id": key.id, "role": role, "owner": party})
+        else:
+            click.echo(token)
+        click.echo(f"Key {key.id} of {key.by}. This token is not shown again.", err=True)
+
+    _run(create())
+
+
+@keys.command("list")
+@click.pass_obj
+def list_keys(options: Options) -> None:
+    """List every key, never its token."""
+
+    async def show() -> None:
+        engine = await open_people(options.settings.people_path)
+        try:
+            found = await ApiKeys(engine).all()
+        finally:
+            await engine.dispose()
+        table = Table("id", "role", "owner", "scopes", "created", "ends", box=None)
+        for key in found:
+            ends = _day(min(filter(None, (key.revoked_at, key.expires_at)), default=None))
+            scopes = " ".join(sorted(key.scopes))
+            table.add_row(key.id, key.role, key.owner, scopes, _day(key.created_at), ends)
+        Console(stderr=options.json, soft_wrap=True).print(table)
+        options.answer([{"id": key.id, "role": key.role, "owner": key.owner} for key in found])
+
+    _run(show())
+
+
+def _day(at: int | None) -> str:
+    return "" if at is None else datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d")
+
+
+@keys.command("revoke")
+@click.argument("key_id", metavar="ID")
+@click.pass_obj
+def revoke_key(options: Options, key_id: str) -> None:
+    """End the key with this ID."""
+
+    async def revoke() -> None:
+        engine = await open_people(options.settings.people_path)
+        try:
+            await ApiKeys(engine).revoke(key_id, at=clock_ms())
+        except UnknownKeyError as fault:
+            raise click.ClickException(f"There is no key {key_id}.") from fault
+        finally:
+            await engine.dispose()
+        options.say(f"Key {key_id} is revoked.")
+
+    _run(revoke())

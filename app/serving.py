@@ -1,0 +1,98 @@
+"""Run the platform behind a web server, for real or as a demo."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+import uvicorn
+
+from app.asgi import create_app
+from app.demo.driver import drive
+from app.demo.plans import PLANS
+from app.demo.seed import Seeder
+from app.engine import clock_ms
+from app.settings import Settings
+from app.simulation.run import SimulatedClock
+from app.wiring import Platform, open_platform
+
+GRACE_S = 10
+"""How long answers under way may take once the server is told to stop, in seconds."""
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until told to stop."""
+    async with open_platform(settings) as platform:
+        await _serve(platform)
+
+
+async def serve_demo(settings: Settings, say: Callable[[str], None]) -> None:
+    """Fill an empty platform with sample campaigns, serve it, and keep pledging to it."""
+    clock = SimulatedClock()
+    async with open_platform(settings, clock=lambda: clock.now or clock_ms()) as platform:
+        if not platform.log.last()[0]:
+            say("Making sample campaigns: a few seconds …")
+            await Seeder(platform, clock, PLANS, clock_ms()).run()
+            platform.follower.catch_up()
+        clock.now = 0
+        say(_welcome(settings, await _demo_keys(platform)))
+        driver = asyncio.create_task(drive(platform))
+        try:
+            await _serve(platform)
+        finally:
+            driver.cancel()
+            with suppress(asyncio.CancelledError):
+                await driver
+
+
+async def _serve(platform: Platform) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    config = uvicorn.Config(
+        create_app(platform),
+        host=platform.settings.host,
+        port=platform.settings.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+        loop="uvloop",
+        http="httptools",
+    )
+    platform.start()
+    try:
+        await uvicorn.Server(config).serve()
+    finally:
+        await platform.stop()
+
+
+async def _demo_keys(platform: Platform) -> str:
+    """A key for the API, shown once; the demo has no secrets."""
+    at = clock_ms()
+    party = await platform.stores.people.add_person("staff", at=at)
+    token, _ = await platform.stores.keys.create(
+        role="staff",
+        owner=party,
+        scopes=("backers:write", "campaigns:write", "events:read", "pledges:import", "staff"),
+        at=at,
+    )
+    return token
+
+
+def _welcome(settings: Settings, token: str) -> str:
+    url = settings.public_url
+    return f"""
+Tributary is at {url}   (demo: no real money)
+
+  1. {url}/                 the campaigns; the first closes in four minutes, at 96 %
+  2. Open it, choose a reward and pledge: the test bank's page offers cards that work and
+     cards that fail.
+  3. {url}/me               your pledges and a statement that adds up
+  4. The cancelled campaign: "Where the money is" says what went back and what did not.
+  5. curl -H 'Authorization: Bearer {token}' \\
+          '{url}/api/v1/events?after=0&limit=3'
+  6. In another terminal: .venv/bin/tributary audit replay; .venv/bin/tributary audit verify
+
+Ctrl-C ends it; the data stay in {settings.data_dir} (delete the directory to begin anew).
+"""

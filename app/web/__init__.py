@@ -1,0 +1,1 @@
+"""The pages: what people see of Tributary, rendered on the server."""

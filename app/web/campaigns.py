@@ -1,0 +1,80 @@
+"""The public pages: home, a campaign, and what a refusal means."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath, QueryParameter
+from litestar.response import Template
+
+from app.api.problems import explained, problem_type, title_of
+from app.web import dates
+from app.web.campaign_view import card, campaign_view
+from app.web.site import PageRequest, Site
+from domain.state import Phase
+from projections.backer_ledger import pledges_of
+from projections.campaign_pages import list_pages
+
+MOST_LIVE: Final = 60
+MOST_PAST: Final = 12
+
+AtLeast = Annotated[int, QueryParameter(ge=0, le=2**62)]
+
+
+@get("/", include_in_schema=False)
+async def home(site: NamedDependency[Site]) -> Template:
+    """The live campaigns, then those that ended."""
+    async with site.platform.views.connect() as connection:
+        live = await list_pages(connection, phase=Phase.LIVE, limit=MOST_LIVE)
+        past = []
+        for phase in (Phase.SUCCEEDED, Phase.SETTLED, Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED):
+            past += await list_pages(connection, phase=phase, limit=MOST_PAST)
+    shown = sorted((page for page in past if page.launched_at), key=lambda page: -page.deadline_at)
+    return site.page(
+        "home.html",
+        live=await card(site.platform, sorted(live, key=lambda page: page.deadline_at)),
+        past=await card(site.platform, shown[:MOST_PAST]),
+    )
+
+
+@get("/campaigns/{campaign_id:str}", include_in_schema=False)
+async def show_campaign(
+    campaign_id: FromPath[str],
+    request: PageRequest,
+    site: NamedDependency[Site],
+    at_least: AtLeast = 0,
+) -> Template:
+    """A campaign with its five honest numbers. A backer sees their own strand in the river."""
+    page = await site.campaign(campaign_id, at_least)
+    visitor = await site.visitor(request)
+    own_day = ""
+    if visitor.backer:
+        async with site.platform.views.connect() as connection:
+            mine = await pledges_of(connection, visitor.backer)
+        days = [dates.moment(p.made_at).date() for p in mine if p.campaign_id == campaign_id]
+        own_day = days[0].isoformat() if days else ""
+    view = await campaign_view(site.platform, page, now=site.platform.clock(), own_day=own_day)
+    return site.page("campaign.html", visitor if visitor.backer else None, view=view, page=page)
+
+
+@get("/problems", include_in_schema=False)
+async def list_problems(site: NamedDependency[Site]) -> Template:
+    """Every reason for which a request may be refused."""
+    problems = [
+        (problem_type(reason), title_of(reason), status, text)
+        for reason, (status, text) in sorted(explained().items())
+    ]
+    return site.page("problems.html", problems=problems)
+
+
+@get("/problems/{slug:str}", include_in_schema=False)
+async def show_problem(slug: FromPath[str], site: NamedDependency[Site]) -> Response[object]:
+    """What one reason means."""
+    reason = slug.replace("-", "_")
+    if reason not in explained():
+        raise NotFoundException
+    status, text = explained()[reason]
+    return site.page("problem.html", title=title_of(reason), status=status, text=text)

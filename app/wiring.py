@@ -1,0 +1,172 @@
+"""The one place where things are built and tied together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from typing import Final
+
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.engine import CampaignDecider, Engine, SnapshotFollower, clock_ms
+from app.log import SQLiteLog, SQLiteSnapshots, TurnHooks
+from app.payments.port import PaymentProvider
+from app.payments.test_bank import Bank, deliver_due
+from app.processes import Processes
+from app.settings import Settings
+from app.stores.api_keys import ApiKeys
+from app.stores.channels import Channels
+from app.stores.checkouts import Checkouts
+from app.stores.content import Content
+from app.stores.database import open_people, open_people_sync
+from app.stores.drafts import Drafts
+from app.stores.methods import PaymentMethods, resolve_methods
+from app.stores.people import People
+from app.stores.repeats import Repeats
+from app.stores.sessions import Sessions
+from domain.state import Campaign
+from projections.runner import Follower
+from projections.views import Views
+
+SNAPSHOT_PAUSE_S: Final = 30.0
+BANK_PAUSE_S: Final = 0.25
+
+_logger = logging.getLogger(__name__)
+
+
+class Stores(Struct, frozen=True):
+    """The mutable tables beside the log."""
+
+    people: People
+    content: Content
+    drafts: Drafts
+    channels: Channels
+    keys: ApiKeys
+    methods: PaymentMethods
+    checkouts: Checkouts
+    repeats: Repeats
+    sessions: Sessions
+
+
+class Platform:
+    """Everything that runs on one log, opened by `open_platform`.
+
+    `clock` returns ms UTC and is the only clock of the platform; a simulation brings its own.
+    """
+
+    def __init__(
+        self, settings: Settings, people: AsyncEngine, clock: Callable[[], int], hooks: TurnHooks
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.log = SQLiteLog(settings.log_path, hooks)
+        self.snapshots = SQLiteSnapshots(settings.data_dir / "snapshots.db")
+        decider = CampaignDecider()
+        self.engine: Engine[Campaign] = Engine(self.log, self.snapshots, decider, clock=clock)
+        self._people = people
+        self._people_sync = open_people_sync(settings.people_path)
+        self.stores = Stores(
+            people=People(people),
+            content=Content(people),
+            drafts=Drafts(people),
+            channels=Channels(people),
+            keys=ApiKeys(people),
+            methods=PaymentMethods(people),
+            checkouts=Checkouts(people),
+            repeats=Repeats(people),
+            sessions=Sessions(people),
+        )
+        self.bank = Bank(
+            settings.test_bank_path, notification_secret=settings.test_bank_secret
+        )
+        self.provider: PaymentProvider = self.bank
+        self.views = Views(settings.views_path)
+        self.follower = Follower(self.log.read, self.views, log_id=self.log.log_id)
+        self.processes = Processes(
+            self.log,
+            self.engine,
+            self.provider,
+            settings.work_path,
+            methods=self._references,
+            clock=clock,
+            return_path=lambda campaign_id, no: f"/campaigns/{campaign_id}/pledges/{no}",
+        )
+        self._snapshots_due = SnapshotFollower(self.log, self.snapshots, decider)
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def _references(self, method_ids: Collection[str]) -> dict[str, str]:
+        found = resolve_methods(self._people_sync, method_ids)
+        return {method_id: method.reference for method_id, method in found.items()}
+
+    def hear_bank(self) -> int:
+        """Let the test bank send its news; return how many arrived."""
+        return deliver_due(self.bank, self.clock(), self._post)
+
+    def _post(self, headers: dict[str, str], body: bytes) -> int:
+        self.processes.receive(headers, body)
+        return 204
+
+    # --- A server's threads ----------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Follow the log, run the processes, take snapshots, hear the bank; each in threads."""
+        self.processes.start()
+        for name, pause_s, work in (
+            ("snapshots", SNAPSHOT_PAUSE_S, self._snapshots_due.take_due_snapshots),
+            ("bank", BANK_PAUSE_S, self.hear_bank),
+        ):
+            self._thread(name, lambda pause_s=pause_s, work=work: self._repeat(pause_s, work))
+        self._thread("views", lambda: self.follower.run(self._stop, self.log.wait))
+
+    def _thread(self, name: str, run: Callable[[], None]) -> None:
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _repeat(self, pause_s: float, work: Callable[[], int]) -> None:
+        while not self._stop.wait(pause_s):
+            try:
+                work()
+            except Exception:
+                _logger.exception("a background task failed; it is tried again")
+
+    async def stop(self) -> None:
+        """End the threads, each after what it is in the midst of."""
+        self._stop.set()
+        await asyncio.to_thread(self.processes.stop)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+        self._threads.clear()
+
+    async def close(self) -> None:
+        """Stop, and close every file."""
+        await self.stop()
+        await asyncio.to_thread(self.engine.close)
+        self.processes.close()
+        await self.views.close()
+        self.bank.close()
+        self.snapshots.close()
+        self.log.close()
+        self._people_sync.dispose()
+        await self._people.dispose()
+
+
+@asynccontextmanager
+async def open_platform(
+    settings: Settings,
+    *,
+    clock: Callable[[], int] = clock_ms,
+    hooks: TurnHooks | None = None,
+) -> AsyncIterator[Platform]:
+    """Open everything in the data directory; nothing runs in the background until `start`."""
+    people = await open_people(settings.people_path)
+    platform = Platform(settings, people, clock, hooks or TurnHooks())
+    try:
+        yield platform
+    finally:
+        await platform.close()

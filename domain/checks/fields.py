@@ -1,0 +1,207 @@
+"""Rules 1 and 12, field by field: whole amounts in range, and no word that could be a person's.
+
+Every field of every fact is looked at, however deep. What a text may look like follows from its
+name, so a new field has to be named here before any fact can carry it.
+"""
+
+from __future__ import annotations
+
+import re
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from msgspec import inspect
+
+from domain import events as e
+from domain import terms as t
+from domain.money import BASIS_POINTS, MAX_AMOUNT_MINOR
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """A broken rule by its number in the rule book, and how it is broken."""
+
+    rule: int
+    detail: str
+
+
+# --- What a text may look like -------------------------------------------------------------------
+
+_UUID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_CODE: Final = r"[a-z][a-z0-9_]{0,39}"
+_LOOKS: Final[dict[str, tuple[str, ...]]] = {
+    rf"campaign:{_UUID}": ("stream",),
+    rf"(?:backer|creator|staff|treasurer|auditor):{_UUID}|(?:system|provider):{_CODE}": ("by",),
+    _UUID: (
+        *("command_id", "channel", "creator", "team", "backer", "party", "reward_id", "need_id"),
+        *("offer_id", "pledge_id", "update_id", "refund_id", "account_id", "payout_id"),
+        "discrepancy_id",
+    ),
+    rf"(?:{_UUID})?": ("hold_id", "milestone_id", "payment_method"),
+    r"(?:[0-9a-f]{64})?": ("text",),
+    _CODE: (
+        *("model", "collect_at", "platform_fee_on_refund", "processing_fee_on_refund"),
+        *("cause", "code", "provider", "kind", "resolution", "visibility"),
+    ),
+    r"[A-Z]{3}": ("currency",),
+    r"\*|[A-Z]{2}(?:-[A-Z0-9]{1,3})?": ("region",),
+    r"(?:[A-Z]{2}(?:-[A-Z0-9]{1,3})?)?": ("destination",),
+    r"[A-Za-z0-9_.:/-]{0,128}": ("reference", "dispute_id"),
+}
+_LOOK_OF: Final = {name: look for look, names in _LOOKS.items() for name in names}
+
+# --- Between what a number lies ------------------------------------------------------------------
+
+_LARGEST: Final = 2**63 - 1
+_AMOUNT: Final = (1, MAX_AMOUNT_MINOR)
+_PART: Final = (0, MAX_AMOUNT_MINOR)
+_SUM: Final = (0, _LARGEST)
+_SIGNED: Final = (-MAX_AMOUNT_MINOR, MAX_AMOUNT_MINOR)
+
+_AMOUNTS: Final = frozenset(("amount_minor", "was_minor", "goal_minor", "price_minor"))
+_RANGE_OF: Final[dict[tuple[type, str], tuple[int, int]]] = {
+    (e.FeesCharged, "platform_fee_minor"): _SUM,
+    (e.FeesCharged, "processing_fee_minor"): _SUM,
+    (e.CampaignSucceeded, "pledged_minor"): _SUM,
+    (e.CampaignFailed, "pledged_minor"): _SUM,
+    (e.CampaignFailed, "released_minor"): _SUM,
+    (e.CampaignCancelled, "released_minor"): _SUM,
+    (e.DiscrepancyRecorded, "amount_minor"): _SIGNED,
+    (e.DiscrepancyResolved, "amount_minor"): _SIGNED,
+    (t.Terms, "platform_fee_bps"): (0, BASIS_POINTS),
+    (t.Terms, "processing_fee_bps"): (0, BASIS_POINTS),
+}
+"""Sums over many pledges may pass 10^12; what came in or went out without a reason has a sign."""
+
+
+def _range_of(cls: type, name: str) -> tuple[int, int]:
+    if (cls, name) in _RANGE_OF:
+        return _RANGE_OF[cls, name]
+    if name in _AMOUNTS:
+        return _AMOUNT
+    return _PART if name.endswith("_minor") else _SUM
+
+
+# --- One Struct's fields -------------------------------------------------------------------------
+
+
+class _Shape(NamedTuple):
+    """The fields of one Struct by what they hold, made ready for looking at many."""
+
+    texts: tuple[str, ...]
+    read_texts: Any
+    looks: re.Pattern[str]
+    numbers: tuple[tuple[str, int, int], ...]
+    optional: frozenset[str]
+    many_texts: tuple[tuple[str, re.Pattern[str]], ...]
+    many_numbers: tuple[str, ...]
+    one: tuple[str, ...]
+    many: tuple[str, ...]
+
+
+def _shape(cls: type) -> _Shape:
+    info = inspect.type_info(cls)
+    assert isinstance(info, inspect.StructType), "facts and their parts are Structs"
+    texts, numbers, optional, many_texts, many_numbers, one, many = [], [], [], [], [], [], []
+    for field in info.fields:
+        name, kind = field.name, field.type
+        if isinstance(kind, inspect.UnionType):
+            optional.append(name)
+            kind = next(each for each in kind.types if not isinstance(each, inspect.NoneType))
+        item = kind.item_type if isinstance(kind, inspect.VarTupleType) else None
+        match kind, item:
+            case ((inspect.StrType() | inspect.LiteralType()), None):
+                texts.append(name)
+            case inspect.IntType(), None:
+                numbers.append((name, *_range_of(cls, name)))
+            case inspect.BoolType(), None:
+                continue
+            case inspect.StructType(), None:
+                one.append(name)
+            case _, inspect.StrType():
+                many_texts.append((name, re.compile(_LOOK_OF[name])))
+            case _, inspect.IntType():
+                many_numbers.append(name)
+            case _, inspect.StructType():
+                many.append(name)
+            case _:
+                raise TypeError(f"{cls.__name__}.{name} is of a kind that no rule looks at")
+    return _Shape(
+        tuple(texts),
+        attrgetter(*texts)
+        if len(texts) > 1
+        else lambda held: tuple(getattr(held, n) for n in texts),
+        re.compile("\n".join(f"(?:{_LOOK_OF[name]})" for name in texts)),
+        tuple(numbers),
+        frozenset(optional),
+        tuple(many_texts),
+        tuple(many_numbers),
+        tuple(one),
+        tuple(many),
+    )
+
+
+_PARTS: Final[tuple[type[msgspec.Struct], ...]] = (
+    t.Submission,
+    t.Terms,
+    t.Reward,
+    t.ShippingFee,
+    t.Need,
+    t.Milestone,
+    t.Line,
+)
+
+_SHAPES: Final = {cls: _shape(cls) for cls in (*e.EVENT_TYPES.values(), *_PARTS)}
+
+
+def check_fields(held: msgspec.Struct) -> list[Violation]:
+    """Check every number and text of a fact, with all its parts (rules 1 and 12)."""
+    found: list[Violation] = []
+    _check(held, found)
+    return found
+
+
+def _check(held: msgspec.Struct, found: list[Violation]) -> None:
+    shape = _SHAPES[type(held)]
+    try:
+        # No look allows a line break, so one expression over the joined lines reads every text.
+        fine = shape.looks.fullmatch("\n".join(shape.read_texts(held)))
+    except TypeError:
+        fine = None
+    if not fine:
+        _name_texts(held, shape, found)
+    for name, low, high in shape.numbers:
+        number = getattr(held, name)
+        if type(number) is not int or not low <= number <= high:
+            _name_number(held, shape, name, found)
+    for name, looks in shape.many_texts:
+        if not all(isinstance(text, str) and looks.fullmatch(text) for text in getattr(held, name)):
+            found.append(_told(12, held, name, "holds what is not an id"))
+    for name in shape.many_numbers:
+        whole = all(type(n) is int and 0 <= n <= _LARGEST for n in getattr(held, name))
+        if not whole:
+            found.append(_told(1, held, name, "holds what is not a whole number"))
+    for name in shape.one:
+        _check(getattr(held, name), found)
+    for name in shape.many:
+        for part in getattr(held, name):
+            _check(part, found)
+
+
+def _name_texts(held: msgspec.Struct, shape: _Shape, found: list[Violation]) -> None:
+    for name in shape.texts:
+        text = getattr(held, name)
+        if not isinstance(text, str) or not re.fullmatch(_LOOK_OF[name], text):
+            # What it says is left out: it may be just what must not be told on.
+            found.append(_told(12, held, name, "is not an id, a code or a hash"))
+
+
+def _name_number(held: msgspec.Struct, shape: _Shape, name: str, found: list[Violation]) -> None:
+    number = getattr(held, name)
+    if number is None and name in shape.optional:
+        return
+    found.append(_told(1, held, name, f"is {number!r}, not a whole number in its range"))
+
+
+def _told(rule: int, held: msgspec.Struct, name: str, how: str) -> Violation:
+    return Violation(rule, f"{type(held).__name__}.{name} {how}")
