@@ -87,7 +87,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 @click.pass_obj
 def serve(options: Options, host: str | None, port: int | None) -> None:
     """Serve the site and the API, and run the processes behind them."""
-    from app.serving import serve as serve_platform  # noqa: PLC0415 - audits need no web
+    from app.serving import serve as serve_platform
 
     _run(serve_platform(options.with_address(host, port)))
 
@@ -98,7 +98,7 @@ def serve(options: Options, host: str | None, port: int | None) -> None:
 @click.pass_obj
 def demo(options: Options, host: str | None, port: int | None) -> None:
     """Fill an empty data directory with sample campaigns, serve it, and keep it lively."""
-    from app.serving import serve_demo  # noqa: PLC0415 - audits need no web
+    from app.serving import serve_demo
 
     _run(serve_demo(options.with_address(host, port, demo=True), options.say))
 
@@ -116,9 +116,9 @@ def simulate() -> None:
 @click.pass_obj
 def catarse(options: Options, folder: Path) -> None:
     """Run the contributions of Catarse, 2011 to 2016, from DIR through the engine."""
-    from app.simulation.catarse import DataError  # noqa: PLC0415 - audits need no platform
-    from app.simulation.command import simulate_catarse  # noqa: PLC0415
-    from app.simulation.run import LogNotEmptyError  # noqa: PLC0415
+    from app.simulation.catarse import DataError
+    from app.simulation.command import simulate_catarse
+    from app.simulation.run import LogNotEmptyError
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -152,7 +152,7 @@ def catarse(options: Options, folder: Path) -> None:
 @click.pass_obj
 def rebuild(options: Options) -> None:
     """Build the read models anew beside the live ones, and switch to them."""
-    from app.rebuilding import rebuild_views  # noqa: PLC0415 - audits need no platform
+    from app.rebuilding import rebuild_views
 
     events, seconds = rebuild_views(options.settings)
     options.say(f"Rebuilt from {events:,} events in {seconds:,.1f} s.")

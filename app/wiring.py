@@ -80,9 +80,7 @@ class Platform:
             repeats=Repeats(people),
             sessions=Sessions(people),
         )
-        self.bank = Bank(
-            settings.test_bank_path, notification_secret=settings.test_bank_secret
-        )
+        self.bank = Bank(settings.test_bank_path, notification_secret=settings.test_bank_secret)
         self.provider: PaymentProvider = self.bank
         self.views = Views(settings.views_path)
         self.follower = Follower(self.log.read, self.views, log_id=self.log.log_id)

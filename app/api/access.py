@@ -9,11 +9,7 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
-from litestar.middleware import (
-    AbstractAuthenticationMiddleware,
-    AuthenticationResult,
-    DefineMiddleware,
-)
+from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 from litestar.types import ASGIApp
 
 from app.api.problems import Refused
@@ -44,9 +40,10 @@ class _BearerKeys(AbstractAuthenticationMiddleware):
         return AuthenticationResult(user=None, auth=key)
 
 
-def bearer_keys(keys: ApiKeys, clock: Callable[[], int]) -> DefineMiddleware:
+def bearer_keys(keys: ApiKeys, clock: Callable[[], int]) -> Callable[[ASGIApp], ASGIApp]:
     """The middleware for routers that only answer to keys."""
-    return DefineMiddleware(_BearerKeys, keys=keys, clock=clock)
+    # A plain function: routers are copied in depth, and a function is not.
+    return lambda app: _BearerKeys(app, keys, clock)
 
 
 def needs(*scopes: Scope) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:

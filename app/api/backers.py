@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from litestar import Response, post
+from typing import Final
+
+from litestar import post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Struct
@@ -14,6 +16,8 @@ from app.api.repeating import planned
 from app.stores.api_keys import ApiKey
 from app.stores.people import UnknownPartyError
 from app.wiring import Platform
+
+_ONE: Final = BackerIn()
 
 
 class BackerOut(Struct, frozen=True):
@@ -31,7 +35,10 @@ class PaymentMethodOut(Struct, frozen=True):
 
 @post("/backers", guards=[needs("backers:write", "pledges:import")], summary="Mint backers")
 async def mint_backer(
-    request: ApiRequest, platform: NamedDependency[Platform], *, data: JSONBody[BackerIn] = BackerIn()
+    request: ApiRequest,
+    platform: NamedDependency[Platform],
+    *,
+    data: JSONBody[BackerIn] = _ONE,
 ) -> BackerOut:
     """Mint a backer (or `count` of them): the log knows people by such ids only."""
 

@@ -179,5 +179,3 @@ class StrictRequest(ApiRequest):
         """Return the body as the handler's `data` is annotated. Raises Refused."""
         field = self.route_handler.parsed_data_field
         return decode_body(await self.body(), Any if field is None else field.annotation)
-
-

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Final
 
-import msgspec
 from litestar import Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Struct
 
 from app.api.access import ApiRequest, needs
@@ -15,7 +15,7 @@ from app.api.answers import POSITION_HEADER, ActionOut, action_out
 from app.api.bodies import CampaignIn
 from app.api.intake import channel_of, creator_of, submission_of
 from app.api.problems import Refused
-from app.api.reading import CampaignOut, CampaignsOut, campaign_out, read_campaign, read_campaigns
+from app.api.reading import CampaignOut, CampaignsOut, read_campaign, read_campaigns
 from app.api.repeating import idempotency_key, planned
 from app.stores.rows import new_id
 from app.wiring import Platform
@@ -117,7 +117,7 @@ async def resubmit_campaign(
     """Hand in a campaign that was sent back, in full; it keeps its creator and its channel."""
 
     async def build() -> ResubmitCampaign:
-        bound, channel_id = await platform.inspect(campaign_id, _bound)
+        bound, channel_id = await asyncio.to_thread(platform.engine.inspect, campaign_id, _bound)
         channel = await channel_of(platform, channel_id)
         submission = await submission_of(
             platform, request.auth, data, channel, bound.creator, platform.clock()

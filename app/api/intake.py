@@ -38,9 +38,7 @@ async def creator_of(platform: Platform, key: ApiKey, data: CampaignIn, at: int)
         return key.owner
     if data.creator_id:
         return data.creator_id
-    return await platform.stores.people.add_person(
-        "creator", display_name=data.creator_name, at=at
-    )
+    return await platform.stores.people.add_person("creator", display_name=data.creator_name, at=at)
 
 
 async def submission_of(

@@ -106,9 +106,7 @@ async def pledge(
     media_type=NDJSON,
     summary="Make up to 10,000 pledges",
 )
-async def pledge_batch(
-    request: ApiRequest, platform: NamedDependency[Platform]
-) -> Response[bytes]:
+async def pledge_batch(request: ApiRequest, platform: NamedDependency[Platform]) -> Response[bytes]:
     """Promise money for many backers: one JSON object a line (NDJSON), each a pledge with its
     `campaign_id`. The answer has one outcome a line, in the same order; a bad line fails alone.
     """
@@ -147,9 +145,7 @@ def _commands(key: ApiKey, lines: list[bytes]) -> list[MakePledge | Exception]:
 def _line_out(line: int, outcome: Outcome | Exception) -> PledgeLineOut | ProblemLineOut:
     if isinstance(outcome, Exception):
         said = problem_of(outcome)
-        return ProblemLineOut(
-            line, said.status, said.type, said.title, said.detail, said.reason
-        )
+        return ProblemLineOut(line, said.status, said.type, said.title, said.detail, said.reason)
     event, position = pledge_made(outcome)
     status = 200 if outcome.repeated else 201
     return PledgeLineOut(

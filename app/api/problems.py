@@ -41,6 +41,10 @@ EDGE_REASONS: Final[Mapping[str, tuple[HTTPStatus, str]]] = {
     ),
     "key_missing": (HTTPStatus.UNAUTHORIZED, "The request shows no key, or one that is not valid."),
     "scope_missing": (HTTPStatus.FORBIDDEN, "The key may not do this."),
+    "signature_invalid": (
+        HTTPStatus.FORBIDDEN,
+        "The notification is not signed by the payment provider.",
+    ),
     "form_refused": (HTTPStatus.FORBIDDEN, "The form was not sent by one of our own pages."),
     "not_found": (HTTPStatus.NOT_FOUND, "There is nothing at this address."),
     "method_not_allowed": (
@@ -61,8 +65,7 @@ EDGE_REASONS: Final[Mapping[str, tuple[HTTPStatus, str]]] = {
     ),
     "outcome_unknown": (
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "It is not known whether it was recorded. Send it again with the same id: it is done"
-        " once, whatever happened.",
+        "Whether it was recorded is not known. Repeat it with the same id: it is done only once.",
     ),
     "views_behind": (
         HTTPStatus.SERVICE_UNAVAILABLE,
@@ -132,15 +135,16 @@ def title_of(reason: str) -> str:
 
 def explained() -> dict[str, tuple[int, str]]:
     """Every reason that an answer can have, with its status and its meaning."""
+    rejections: list[type[Rejection]] = [*REJECTIONS.values(), IdempotencyKeyReused]
     rules = {
         rejection.reason: (int(_STATUS_OF_KIND[rejection.kind]), (rejection.__doc__ or "").strip())
-        for rejection in (*REJECTIONS.values(), IdempotencyKeyReused)
+        for rejection in rejections
     }
     return rules | {reason: (int(status), text) for reason, (status, text) in EDGE_REASONS.items()}
 
 
 def problem_of(fault: Exception) -> Problem:
-    """Say what an exception means to who asked; what nobody foresaw is noted and told as `failed`."""
+    """Say what an exception means to who asked; what nobody foresaw is noted, told as `failed`."""
     match fault:
         case Rejection():
             return _problem(fault.reason, _STATUS_OF_KIND[fault.kind], str(fault))

@@ -11,6 +11,7 @@ from app.api.problems import Refused
 from app.wiring import Platform
 from domain.errors import CampaignUnknown
 from domain.state import Phase
+from domain.terms import ShippingFee
 from projections.campaign_pages import CampaignPage, RewardLine, get_page, list_pages
 
 WAIT_S: Final = 2.0
@@ -47,7 +48,7 @@ class RewardOut(Struct, frozen=True):
     claimed: int
     delivery_at: int | None
     add_on: bool
-    shipping: tuple[tuple[str, int], ...]
+    shipping: tuple[ShippingFee, ...]
 
 
 class CampaignOut(Struct, frozen=True):
@@ -180,5 +181,5 @@ def _reward_out(reward: RewardLine, texts: Texts) -> RewardOut:
         claimed=reward.claimed,
         delivery_at=reward.delivery_at,
         add_on=reward.add_on,
-        shipping=tuple((fee.region, fee.fee_minor) for fee in reward.shipping),
+        shipping=tuple(reward.shipping),
     )

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from app.audit import explain, show
+from app.audit import explain, show, verify
 from app.audit.moments import position_of
 from app.audit.progress import Progress
 from app.audit.reader import AuditLog, CannotAudit
@@ -112,6 +112,20 @@ def _pace(events: int, seconds: float) -> str:
 @click.group()
 def audit() -> None:
     """Replay, verify and explain the books, from the log alone."""
+
+
+@audit.command("verify")
+@click.pass_obj
+@_told
+def verify_all(options: Options) -> None:
+    """Check the rules at every position, the books, and ours against the provider's."""
+    places = options.settings
+    with _progress("Verifying") as progress:
+        found, seconds = verify.verify(places.log_path, places.test_bank_path, progress)
+    click.echo(_pace(found.events, seconds), err=options.json)
+    _print(options, found, verify.describe(found))
+    if not found.ok:
+        sys.exit(FOUND)
 
 
 _CAMPAIGN = click.argument("campaign")

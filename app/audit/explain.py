@@ -7,12 +7,11 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from app.audit.moments import time_text
 from app.audit.reader import AuditLog, CannotAudit
+from app.audit.wording import money_text, time_text
 from domain.codec import tag_of
 from domain.events import AnyEvent, CampaignLaunched, CampaignResubmitted, CampaignSubmitted
 from domain.figures import Figures, apply
-from domain.money import format_minor
 
 Number = Literal["pledged", "charged", "held", "paid", "returned", "fees", "owed"]
 
@@ -89,15 +88,14 @@ def describe(found: Explanation) -> Iterator[str]:
     currency = found.currency
     yield f"{found.number} of campaign {found.campaign_id} at position {found.position:,}"
     yield (
-        f"{'position':>12}  {'time':<24}  {'event':<30} {'pledge':>9}"
-        f" {'change':>20} {'total':>20}"
+        f"{'position':>12}  {'time':<24}  {'event':<30} {'pledge':>9} {'change':>20} {'total':>20}"
     )
     for change in found.changes:
         no = "" if change.no is None else f"{change.no:,}"
-        moved = format_minor(change.change_minor, currency)
-        total = format_minor(change.total_minor, currency)
+        moved = money_text(change.change_minor, currency)
+        total = money_text(change.total_minor, currency)
         yield (
             f"{change.position:>12,}  {time_text(change.at):<24}  {change.kind:<30} {no:>9}"
             f" {moved:>20} {total:>20}"
         )
-    yield f"{len(found.changes):,} events, {format_minor(found.total_minor, currency)}"
+    yield f"{len(found.changes):,} events, {money_text(found.total_minor, currency)}"

@@ -36,9 +36,12 @@ class Findings:
         self.listed: list[Finding] = []
         self.count = 0
 
-    def add(
-        self, rule: str, sentence: str, position: int | None = None, stream: str = ""
-    ) -> None:
+    @property
+    def unlisted(self) -> int:
+        """How many there are, where that is more than are listed; else 0."""
+        return self.count if self.count > len(self.listed) else 0
+
+    def add(self, rule: str, sentence: str, position: int | None = None, stream: str = "") -> None:
         """Note one violation."""
         self.count += 1
         if self.count <= LISTED:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from datetime import UTC, datetime
 
 from app.audit.reader import AuditLog, CannotAudit
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MS: Final = timedelta(milliseconds=1)
+from app.audit.wording import EPOCH, MILLISECOND
 
 
 def time_ms(text: str) -> int:
@@ -16,16 +13,7 @@ def time_ms(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // _MS
-
-
-def time_text(at: int) -> str:
-    """Write ms UTC as ISO 8601 with milliseconds; years that have no such form as milliseconds."""
-    try:
-        moment = _EPOCH + at * _MS
-    except OverflowError:
-        return f"{at} ms after 1970"
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (moment - EPOCH) // MILLISECOND
 
 
 def position_of(log: AuditLog, moment: str | None) -> int:
@@ -43,7 +31,7 @@ def position_of(log: AuditLog, moment: str | None) -> int:
         return position
     try:
         at = time_ms(moment)
-    except (ValueError, OverflowError):
+    except ValueError:
         raise CannotAudit(
             f"{moment!r} is neither a position nor a time such as 2026-05-03T10:00:00Z."
         ) from None

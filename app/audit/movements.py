@@ -40,10 +40,7 @@ def movement_of(log_id: str, event: AnyEvent) -> Movement | None:
         case e.PledgeCollected():
             return _collected(log_id, event)
         case e.PledgeRefunded():
-            key = refund_key(log_id, _campaign(event), event.no, event.refund_id)
-            amount = event.amount_minor
-            money = (amount, 0, -amount, 0)
-            return Movement(event.provider, "refunded", event.reference, key, *money, event.currency)
+            return _refunded(log_id, event)
         case e.DisputeOpened() | e.DisputeWon() | e.DisputeLost():
             return _dispute(event)
         case e.PayoutSent() | e.PayoutReturned():
@@ -77,6 +74,21 @@ def _collected(log_id: str, event: e.PledgeCollected) -> Movement:
         amount,
         fee,
         amount - fee,
+        0,
+        event.currency,
+    )
+
+
+def _refunded(log_id: str, event: e.PledgeRefunded) -> Movement:
+    amount = event.amount_minor
+    return Movement(
+        event.provider,
+        "refunded",
+        event.reference,
+        refund_key(log_id, _campaign(event), event.no, event.refund_id),
+        amount,
+        0,
+        -amount,
         0,
         event.currency,
     )

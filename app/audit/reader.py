@@ -112,9 +112,8 @@ class AuditLog:
 
         Raises UnreadableEvent, and CannotAudit where a version is missing.
         """
-        version = 0
-        for row in self.stream_rows(CAMPAIGN + campaign_id, up_to):
-            version += 1
+        rows = self.stream_rows(CAMPAIGN + campaign_id, up_to)
+        for version, row in enumerate(rows, 1):
             if row.version != version:
                 raise CannotAudit(
                     f"Campaign {campaign_id} has no version {version:,}: `audit verify` tells more."

@@ -15,10 +15,10 @@ from typing import Any, Final
 from app.audit.bank_books import PROVIDER, BankBooks, BankLine
 from app.audit.findings import Findings
 from app.audit.movements import SENT_BACK, movement_of, open_keys
+from app.audit.wording import money_text
 from app.processes.keys import ReturnKey, read_key
 from domain.events import AnyEvent
 from domain.ledger import clearing, disputed
-from domain.money import format_minor
 from domain.state import Campaign
 
 _BATCH: Final = 5_000
@@ -82,7 +82,9 @@ class Reconciliation:
         books = BankBooks(bank)
         try:
             if contradiction := books.contradiction():
-                findings.add("provider", f"The bank's books contradict themselves: {contradiction}.")
+                findings.add(
+                    "provider", f"The bank's books contradict themselves: {contradiction}."
+                )
             self._untold = frozenset(books.untold())
             self._store.execute("BEGIN")
             self._store.executemany(
@@ -172,7 +174,7 @@ class Reconciliation:
         or a decision of staff that the bank has yet to carry out.
         """
         for kind, reference, change, currency, position, stream in self._store.execute(_OURS_ALONE):
-            money = format_minor(abs(change), currency)
+            money = money_text(abs(change), currency)
             if kind == SENT_BACK:
                 sentence = f"Staff decided that {money} goes back; the bank has not moved it."
                 self.in_flight.add("provider", sentence, position, stream)
@@ -199,7 +201,7 @@ class Reconciliation:
             about = read_key(self._log_id, key)
             asked_for = about is not None and key in waiting(about.campaign_id)
             untold = {(None, key), (kind, key), (kind, reference)} & self._untold
-            money = format_minor(amount, currency)
+            money = money_text(amount, currency)
             sentence = f"The bank has {reference} ({kind}) of {money} under the key {key!r}"
             if asked_for:
                 self.in_flight.add("provider", f"{sentence}; its outcome is not in our books yet.")
@@ -230,9 +232,9 @@ class Reconciliation:
             if ours_minor + in_flight_minor != theirs_minor:
                 account, currency = place
                 sentence = (
-                    f"{account} is {format_minor(ours_minor, currency)} in our books, and"
-                    f" {format_minor(theirs_minor, currency)} in the bank's, with"
-                    f" {format_minor(in_flight_minor, currency)} in flight."
+                    f"{account} is {money_text(ours_minor, currency)} in our books, and"
+                    f" {money_text(theirs_minor, currency)} in the bank's, with"
+                    f" {money_text(in_flight_minor, currency)} in flight."
                 )
                 self._findings.add("provider", sentence)
 

@@ -8,11 +8,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from app.audit.moments import time_text
 from app.audit.reader import AuditLog, CannotAudit
+from app.audit.wording import money_text, time_text
 from domain.campaign import evolve
 from domain.figures import Figures
-from domain.money import format_minor
 from domain.returning import display_state
 from domain.state import Campaign, new_campaign
 
@@ -192,7 +191,7 @@ def describe(then: CampaignThen) -> Iterator[str]:
     yield f"Campaign {then.campaign_id} at position {then.position:,}"
     yield f"  its last event is version {then.version:,}, recorded at {time_text(then.at)}"
     yield f"  phase     {then.phase}{suspended}{frozen}"
-    yield f"  model     {then.model}, goal {format_minor(then.goal_minor, then.currency)}"
+    yield f"  model     {then.model}, goal {money_text(then.goal_minor, then.currency)}"
     yield f"  deadline  {time_text(then.deadline_at)}{moved}"
     yield f"  creator   {then.creator}"
     yield f"  channel   {then.channel}"
@@ -214,12 +213,12 @@ def _numbers(then: CampaignThen) -> Iterator[str]:
     f, currency = then.figures, then.currency
 
     def line(name: str, amount_minor: int, note: str = "") -> str:
-        return f"  {name:<20} {format_minor(amount_minor, currency):>20}{note}"
+        return f"  {name:<20} {money_text(amount_minor, currency):>20}{note}"
 
     yield "Five numbers"
     yield line("pledged", f.pledged_minor, f"  by {f.pledges:,} pledges")
     yield line("charged", f.charged_minor)
-    on_the_way = format_minor(f.on_the_way_minor, currency)
+    on_the_way = money_text(f.on_the_way_minor, currency)
     yield line("held", f.held_minor, f"  of it on the way to the creator {on_the_way}")
     yield line("paid to the creator", f.paid_minor)
     yield line("returned", f.returned_minor)
@@ -237,7 +236,7 @@ def _rewards(then: CampaignThen) -> Iterator[str]:
     yield "Rewards"
     for reward in then.rewards:
         left = "no limit" if reward.left is None else f"{reward.left:,} of {reward.limit:,} left"
-        price = format_minor(reward.price_minor, then.currency)
+        price = money_text(reward.price_minor, then.currency)
         taken = f"{reward.claimed:,} claimed, {reward.held:,} held"
         yield f"  {reward.reward_id}  {price}  {taken}, {left}"
     if not then.rewards:
@@ -246,7 +245,7 @@ def _rewards(then: CampaignThen) -> Iterator[str]:
 
 def _money_moves(then: CampaignThen) -> Iterator[str]:
     def money(amount_minor: int) -> str:
-        return format_minor(amount_minor, then.currency)
+        return money_text(amount_minor, then.currency)
 
     yield from _listed(
         "Payouts",

@@ -59,9 +59,11 @@ _MINUTES_4 = 4 / (24 * 60)
 
 _PARAGRAPHS = (
     "This is a sample campaign: nobody stands behind it and no money moves.",
-    "We want to build it in the open: every yuan, yen and euro that comes in can be followed on"
-    " this page, from the pledge over the charge to the payout, and replayed by anyone who has"
-    " the log.",
+    (
+        "We want to build it in the open: every yuan, yen and euro that comes in can be followed on"
+        " this page, from the pledge over the charge to the payout, and replayed by anyone who has"
+        " the log."
+    ),
     "If the goal is missed, nobody is charged.",
 )
 
@@ -72,8 +74,10 @@ PLANS: tuple[Plan, ...] = (
         blurb="Two old containers, four thousand books, a roof to sit on. Sample campaign.",
         story_text="\n\n".join(
             (
-                "Two shipping containers become a reading room beside the ferry pier, open"
-                " from the first boat to the last.",
+                (
+                    "Two shipping containers become a reading room beside the ferry pier, open"
+                    " from the first boat to the last."
+                ),
                 *_PARAGRAPHS,
             )
         ),
@@ -105,8 +109,10 @@ PLANS: tuple[Plan, ...] = (
         blurb="Twelve evenings, one white wall, free for the neighbourhood. Sample campaign.",
         story_text="\n\n".join(
             (
-                "Last summer's wall was too small and the loudspeaker buzzed. Season two has a"
-                " proper screen, a quiet generator and subtitles in two languages.",
+                (
+                    "Last summer's wall was too small and the loudspeaker buzzed. Season two has a"
+                    " proper screen, a quiet generator and subtitles in two languages."
+                ),
                 *_PARAGRAPHS,
             )
         ),
@@ -147,8 +153,10 @@ PLANS: tuple[Plan, ...] = (
         blurb="One bus, Friday and Saturday, until two in the morning. Sample campaign.",
         story_text="\n\n".join(
             (
-                "The last train leaves at ten. We rent a bus for six months and drive it"
-                " ourselves; whatever comes in decides how many weekends that is.",
+                (
+                    "The last train leaves at ten. We rent a bus for six months and drive it"
+                    " ourselves; whatever comes in decides how many weekends that is."
+                ),
                 *_PARAGRAPHS[:2],
             )
         ),

@@ -6,11 +6,14 @@ import heapq
 import random
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from app.demo.plans import Plan, PlannedReward
-from app.engine import Outcome
+from app.payments.test_bank.cards import Behaviour
 from app.simulation.run import SimulatedClock
 from app.stores.channels import Channel
 from app.wiring import Platform
@@ -54,7 +57,7 @@ class Sample:
 
     def minor(self, amount: float) -> int:
         """Major units of the campaign's currency as minor ones."""
-        return round(amount * 10 ** EXPONENTS[self.plan.currency])
+        return round(amount * int(10 ** EXPONENTS[self.plan.currency]))
 
 
 class Seeder:
@@ -91,6 +94,8 @@ class Seeder:
         )
         for sample in self._samples:
             await self._prepare(sample)
+            self._plan_pledges(sample)
+            self._plan_story(sample)
         for tick in range(first, self._start_at, DAY_MS // 4):
             self._at(tick, self._settle)
         self._run_agenda()
@@ -111,7 +116,7 @@ class Seeder:
         self._settle()
 
     def _settle(self) -> None:
-        while self._platform.processes.step(self._clock.now):
+        while self._platform.processes.step(self._clock.now) + self._platform.hear_bank():
             pass
 
     def _do(self, command: c.Command) -> None:
@@ -160,20 +165,18 @@ class Seeder:
             needs=tuple(needs),
             milestones=tuple(sample.milestones),
         )
-        self._at(at, lambda: self._launch(sample, submission))
+        self._at(at, partial(self._launch, sample, submission))
         for day, title, body in plan.updates:
             update = await stores.content.put(
                 {"title": title, "body": body}, at=self._start_at + round(day * DAY_MS)
             )
             self._at(
                 self._start_at + round(day * DAY_MS),
-                lambda update=update: self._post(sample, update),
+                partial(self._post, sample, update),
             )
-        self._plan_pledges(sample)
-        self._plan_story(sample)
 
     async def _prepare_methods(self, sample: Sample, at: int) -> None:
-        behaviours = ["success"] * sample.plan.backers
+        behaviours: list[Behaviour] = ["success"] * sample.plan.backers
         if sample.plan.story == "cards_fail":
             behaviours[-9:] = ["declines_later"] * 9
         if sample.plan.story == "disputed":
@@ -215,7 +218,7 @@ class Seeder:
             # Most come in the first days and the last ones, as everywhere.
             part = self._random.betavariate(0.7, 0.9)
             at = sample.launch_at + HOUR_MS // 2 + round(part * span)
-            self._at(at, lambda b=backer, m=method: self._pledge(sample, b, m))
+            self._at(at, partial(self._pledge, sample, backer, method))
 
     def _pledge(self, sample: Sample, backer: str, method: str) -> None:
         planned = [pair for pair in sample.rewards if not pair[0].add_on]
@@ -255,21 +258,21 @@ class Seeder:
             case "live" | "cards_fail":
                 pass
             case "suspended":
-                self._at(self._start_at - DAY_MS, lambda: self._suspend(sample))
+                self._at(self._start_at - DAY_MS, partial(self._suspend, sample))
             case "milestones":
-                self._at(end + HOUR_MS, lambda: self._open_late(sample))
-                self._at(end + 16 * DAY_MS, lambda: self._pay_out(sample, 0))
-                self._at(end + 35 * DAY_MS, lambda: self._pay_out(sample, 1))
+                self._at(end + HOUR_MS, partial(self._open_late, sample))
+                self._at(end + 16 * DAY_MS, partial(self._pay_out, sample, 0))
+                self._at(end + 35 * DAY_MS, partial(self._pay_out, sample, 1))
             case "cancelled_after_payout":
-                self._at(end + 16 * DAY_MS, lambda: self._pay_out(sample, None, 2, 5))
-                self._at(end + 30 * DAY_MS, lambda: self._cancel(sample))
+                self._at(end + 16 * DAY_MS, partial(self._pay_out, sample, None, 2, 5))
+                self._at(end + 30 * DAY_MS, partial(self._cancel, sample))
             case "completed":
-                self._at(end + 16 * DAY_MS, lambda: self._pay_out(sample, None))
-                self._at(end + 40 * DAY_MS, lambda: self._deliver(sample))
+                self._at(end + 16 * DAY_MS, partial(self._pay_out, sample, None))
+                self._at(end + 40 * DAY_MS, partial(self._deliver, sample))
             case "disputed":
-                self._at(end + 16 * DAY_MS, lambda: self._pay_out(sample, None, 4, 5))
-                self._at(end + 20 * DAY_MS, lambda: self._refund(sample))
-                self._at(end + 22 * DAY_MS, lambda: self._lose_disputes(sample))
+                self._at(end + 16 * DAY_MS, partial(self._pay_out, sample, None, 4, 5))
+                self._at(end + 20 * DAY_MS, partial(self._refund, sample))
+                self._at(end + 22 * DAY_MS, self._lose_disputes)
 
     def _suspend(self, sample: Sample) -> None:
         self._do(c.SuspendCampaign(**_about(sample, f"staff:{self._staff}"), cause="report"))
@@ -283,7 +286,7 @@ class Seeder:
     def _pay_out(
         self, sample: Sample, milestone: int | None, numerator: int = 1, denominator: int = 1
     ) -> None:
-        if milestone in (None, 0):
+        if not milestone:
             self._do(
                 c.VerifyPayoutAccount(
                     **_about(sample, f"staff:{self._staff}"), account_id=_new_id()
@@ -311,17 +314,14 @@ class Seeder:
     def _deliver(self, sample: Sample) -> None:
         collected = self._platform.engine.inspect(sample.campaign_id, _collected)
         creator = f"creator:{sample.creator}"
-        self._do(c.MarkDelivered(**_about(sample, creator), nos=tuple(collected)))
-        for no in collected[: len(collected) * 2 // 3]:
-            pledge_id, backer = self._platform.engine.inspect(
-                sample.campaign_id,
-                lambda state, no=no: (state.pledges[no - 1].pledge_id, state.pledges[no - 1].backer),
-            )
+        nos = tuple(no for no, _, _ in collected)
+        self._do(c.MarkDelivered(**_about(sample, creator), nos=nos))
+        for _, pledge_id, backer in collected[: len(collected) * 2 // 3]:
             about = _about(sample, f"backer:{backer}")
             self._do(c.ConfirmReceived(**about, pledge_id=pledge_id))
 
     def _refund(self, sample: Sample) -> None:
-        for no in self._platform.engine.inspect(sample.campaign_id, _collected)[5:8]:
+        for no, _, _ in self._platform.engine.inspect(sample.campaign_id, _collected)[5:8]:
             self._do(
                 c.RequestRefund(
                     **_about(sample, f"creator:{sample.creator}"),
@@ -332,25 +332,27 @@ class Seeder:
                 )
             )
 
-    def _lose_disputes(self, sample: Sample) -> None:
+    def _lose_disputes(self) -> None:
         bank = self._platform.bank
         for dispute, _ in bank.disputes():
             bank.decide_dispute(dispute.id, self._clock.now, won=False)
         self._settle()
 
 
-def _about(sample: Sample, by: str) -> dict[str, str]:
+def _about(sample: Sample, by: str) -> dict[str, Any]:
     return {"campaign_id": sample.campaign_id, "by": by, "command_id": _new_id()}
 
 
 def _changed(command: c.MakePledge, **changes: object) -> c.MakePledge:
-    import msgspec
-
     return msgspec.structs.replace(command, **changes)
 
 
-def _collected(state: Campaign) -> list[int]:
-    return [pledge.no for pledge in state.pledges if pledge.funds is not None]
+def _collected(state: Campaign) -> list[tuple[int, str, str]]:
+    return [
+        (pledge.no, pledge.pledge_id, pledge.backer)
+        for pledge in state.pledges
+        if pledge.funds is not None
+    ]
 
 
 def _reward(sample: Sample, planned: PlannedReward, text: str) -> Reward:
@@ -368,8 +370,3 @@ def _reward(sample: Sample, planned: PlannedReward, text: str) -> Reward:
 
 def _new_id() -> str:
     return str(uuid.uuid4())
-
-
-def is_success(outcome: Outcome | Exception) -> bool:
-    """Whether the engine recorded it."""
-    return isinstance(outcome, Outcome)

@@ -186,12 +186,12 @@ class Engine(Generic[S]):
             self._deferred = []
             if not batch:
                 return
-            try:
-                with self._between_turns:
+            with self._between_turns:
+                try:
                     self._turn(batch)
-            except Exception as fault:
-                _logger.exception("a turn failed outside its transaction")
-                self._start_over(batch, fault)
+                except Exception as fault:
+                    _logger.exception("a turn failed outside its transaction")
+                    self._start_over(batch, fault)
             self._answer(batch)
 
     def _start_over(self, batch: list[Entry], fault: Exception) -> None:

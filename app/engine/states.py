@@ -28,6 +28,11 @@ def evolve_row(decider: Decider[S], state: S, row: LogRow) -> None:
             f" {state.version}"
         )
     decider.evolve(state, decode_row(row))
+    if state.version != row.version:
+        raise BrokenStream(
+            f"position {row.position}, stream {row.stream}: the body of version {row.version} says"
+            f" {state.version}"
+        )
 
 
 def load_state(

@@ -60,26 +60,22 @@ class Seen(Struct, frozen=True):
     attempt: int
     attempt_version: int
     amount_minor: int
-    method: str
     retryable: bool
     failed_at: int
     charged: bool
 
 
 class Case(Struct, frozen=True):
-    """A leased row and the pledge it is about. `attempt` is the one under way or to be made; the
-    one after it, `next_attempt`, is made once that is cancelled.
+    """A leased row and the pledge it is about. `attempt` is the one under way or to be made, and
+    `key` the provider's key of it; the one after it, `next_attempt`, is made once that is cancelled.
     """
 
     task: Task
     seen: Seen
+    no: int
     attempt: int
+    key: str
     next_attempt: int = 0
-
-    @property
-    def about(self) -> ChargeKey:
-        """The attempt, as keys name it."""
-        return ChargeKey(self.task.campaign_id, self.task.no, self.attempt)
 
 
 class Finish(Struct, frozen=True):
@@ -127,11 +123,14 @@ def _seen(state: Campaign, pledge: Pledge) -> Seen:
         pledge.attempt,
         pledge.attempt_version,
         pledge.amount_minor,
-        pledge.payment_method,
         pledge.retryable,
         pledge.failed_at,
         pledge.funds is not None,
     )
+
+
+def _look_at_methods(state: Campaign, nos: Iterable[int]) -> list[tuple[int, str]]:
+    return [(no, state.pledges[no - 1].payment_method) for no in nos]
 
 
 def next_step(seen: Seen, replaced_version: int, now: int) -> Step:
@@ -203,11 +202,11 @@ class CollectRunner(Runner):
                 case Wait(until=until, why=why):
                     verdicts.append(later(task, until, why=why))
                 case Charge(attempt=attempt, cancels=False):
-                    to_charge.append(Case(task, seen, attempt))
+                    to_charge.append(self._case(task, seen, attempt))
                 case Charge(attempt=attempt):
-                    to_ask.append(Case(task, seen, seen.attempt, attempt))
+                    to_ask.append(self._case(task, seen, seen.attempt, attempt))
                 case Ask():
-                    to_ask.append(Case(task, seen, seen.attempt))
+                    to_ask.append(self._case(task, seen, seen.attempt))
                 case _:
                     assert_never(step)
         answers = self._ask(to_ask, to_charge, verdicts, now)
@@ -224,9 +223,10 @@ class CollectRunner(Runner):
         }
         return [(task, seen[task.campaign_id].get(task.no)) for task in tasks]
 
-    def _key(self, case: Case) -> str:
-        about = case.about
-        return charge_key(self.world.log_id, about.campaign_id, about.no, about.attempt)
+    def _case(self, task: Task, seen: Seen, attempt: int, next_attempt: int = 0) -> Case:
+        no = task.no
+        key = charge_key(self.world.log_id, task.campaign_id, no, attempt)
+        return Case(task, seen, no, attempt, key, next_attempt)
 
     # --- Asking what became of it ----------------------------------------------------------------
 
@@ -242,14 +242,14 @@ class CollectRunner(Runner):
         unseen: list[Case] = []
         provider = self.world.provider
         for case in cases:
-            key = self._key(case)
+            ask = partial(provider.cancel, at=now) if case.next_attempt else provider.look_up
             try:
-                outcome = provider.cancel(key, now) if case.next_attempt else provider.look_up(key)
+                outcome = ask(case.key)
             except Exception as fault:  # noqa: BLE001 - out of reach, however it says so
                 verdicts.append(failed(case.task, fault, now))
                 continue
             if case.next_attempt and (outcome is None or isinstance(outcome, Declined)):
-                to_charge.append(Case(case.task, case.seen, case.next_attempt))
+                to_charge.append(self._case(case.task, case.seen, case.next_attempt))
             elif outcome is not None:
                 answers.append((case, outcome))
             elif case.seen.phase in ENDED:
@@ -268,8 +268,8 @@ class CollectRunner(Runner):
         """Record the attempts; returns those that nobody had recorded before."""
         requests = [
             c.RequestCollection(
-                **identity(case.task.campaign_id, BY, f"{self._key(case)}/request"),
-                no=case.task.no,
+                **identity(case.task.campaign_id, BY, f"{case.key}/request"),
+                no=case.no,
                 attempt=case.attempt,
             )
             for case in cases
@@ -294,32 +294,40 @@ class CollectRunner(Runner):
         if not cases:
             return []
         # Until the attempt was recorded the method could still be replaced: look again.
-        methods = {task.id: seen.method for task, seen in self._look_again(cases)}
+        methods = self._methods(cases)
         known = self.world.methods({method for method in methods.values() if method})
         requests: list[CollectRequest] = []
         charged: list[Case] = []
         answers: list[tuple[Case, Outcome]] = []
         for case in cases:
-            reference = known.get(methods.get(case.task.id, ""))
+            reference = known.get(methods[case.task.campaign_id, case.no])
             if reference is None:
                 answers.append((case, NO_METHOD))
                 continue
             charged.append(case)
             requests.append(
                 CollectRequest(
-                    key=self._key(case),
+                    key=case.key,
                     method_id=reference,
                     amount_minor=case.seen.amount_minor,
                     currency=case.seen.currency,
                     at=now,
-                    return_path=self.world.return_path(case.task.campaign_id, case.task.no),
+                    return_path=self.world.return_path(case.task.campaign_id, case.no),
                 )
             )
         return answers + list(zip(charged, self._collect(requests), strict=True))
 
-    def _look_again(self, cases: Sequence[Case]) -> list[tuple[Task, Seen]]:
-        looked = self._look([case.task for case in cases])
-        return [(task, seen) for task, seen in looked if seen is not None]
+    def _methods(self, cases: Sequence[Case]) -> dict[tuple[str, int], str]:
+        nos: dict[str, list[int]] = {}
+        for case in cases:
+            nos.setdefault(case.task.campaign_id, []).append(case.no)
+        return {
+            (campaign_id, no): method
+            for campaign_id, some in nos.items()
+            for no, method in self.world.engine.inspect(
+                campaign_id, partial(_look_at_methods, nos=some)
+            )
+        }
 
     def _collect(self, requests: list[CollectRequest]) -> list[Outcome]:
         """Send charges; where the provider does not answer, nothing is known of any."""
@@ -340,8 +348,9 @@ class CollectRunner(Runner):
         verdicts: list[Verdict] = []
         told: list[tuple[Case, Outcome, c.Command]] = []
         for case, outcome in answers:
+            known = case.seen.status is Status.ACTION_REQUIRED
             fact = self._fact(case, outcome)
-            if fact is None:
+            if fact is None or (known and isinstance(outcome, ActionRequired)):
                 verdicts.append(later(case.task, ask_at(case.task, now), fresh=False))
             else:
                 told.append((case, outcome, fact))
@@ -352,7 +361,8 @@ class CollectRunner(Runner):
 
     def _fact(self, case: Case, outcome: Outcome) -> c.Command | None:
         provider = self.world.provider.name
-        fact = charge_fact(case.about, self._key(case), case.seen.amount_minor, outcome, provider)
+        about = ChargeKey(case.task.campaign_id, case.no, case.attempt)
+        fact = charge_fact(about, case.key, case.seen.amount_minor, outcome, provider)
         if fact is not None and (outcome is NO_METHOD or outcome is NEVER_SENT):
             return msgspec.structs.replace(fact, by=BY)  # our own finding, not the provider's
         return fact

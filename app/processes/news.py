@@ -172,9 +172,10 @@ _MOVED: Final[tuple[LineKind, ...]] = ("collected", "refunded", "paid_out")
 
 def _asked(state: Campaign, about: ChargeKey | RefundKey | PayoutKey) -> int | None:
     match about:
-        case ChargeKey(no=no):
+        case ChargeKey(no=no, attempt=attempt):
             pledge = state.pledge(no)
-            return None if pledge is None else pledge.amount_minor
+            asked = pledge is not None and attempt <= pledge.attempt
+            return pledge.amount_minor if pledge is not None and asked else None
         case RefundKey(refund_id=refund_id):
             refund = state.refunds.get(refund_id)
             return None if refund is None else refund.amount_minor

@@ -183,7 +183,7 @@ class Processes:
             if runner.asks_provider
         }
         times = [
-            max(at, self._rate.ready_at(at)) if kind in limited else at for kind, at in due.items()
+            max(at, self._rate.ready_at()) if kind in limited else at for kind, at in due.items()
         ]
         return min(times, default=None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
 _SECOND_MS = 1_000
@@ -37,14 +38,13 @@ class RateLimit:
             with self._lock:
                 self._left += unused
 
-    def ready_at(self, now: int) -> int:
-        """From when on one more request may be made."""
+    def ready_at(self) -> int:
+        """From when on one more request may be made; 0: at any time."""
         if self._per_s is None:
-            return now
+            return 0
         with self._lock:
-            self._refill(self._per_s, now)
             missing = max(0.0, 1.0 - self._left)
-            return now + -int(-missing * _SECOND_MS // self._per_s)
+            return self._counted_at + math.ceil(missing * _SECOND_MS / self._per_s)
 
     def _refill(self, per_s: float, now: int) -> None:
         passed_ms = max(0, now - self._counted_at)

@@ -14,7 +14,6 @@ from app.payments.port import (
     Outcome,
     PortError,
     RefundRequest,
-    Succeeded,
     Unknown,
 )
 from app.processes.collect import SOON_MS
@@ -67,7 +66,7 @@ class GiveBackRunner(Runner):
 
 
 class Due(Struct, frozen=True):
-    """A refund that was requested and has no outcome yet."""
+    """A refund that was requested and has no outcome yet, with the attempt that took the money."""
 
     no: int
     amount_minor: int
@@ -88,7 +87,7 @@ def _look(state: Campaign, refund_ids: Iterable[str]) -> dict[str, Due]:
             refund.no,
             refund.amount_minor,
             state.bound.currency,
-            pledge.attempt,
+            pledge.funds.attempt,
             pledge.funds.reference,
         )
     return found
@@ -143,23 +142,12 @@ class RefundRunner(Runner):
     def _request(self, task: Task, due: Due, now: int) -> RefundRequest:
         return RefundRequest(
             key=self._key(task, due),
-            collect_key=self._charged_under(task.campaign_id, due),
+            collect_key=charge_key(self.world.log_id, task.campaign_id, due.no, due.attempt),
             amount_minor=due.amount_minor,
             currency=due.currency,
             at=now,
             collect_reference=due.reference,
         )
-
-    def _charged_under(self, campaign_id: str, due: Due) -> str:
-        """The key of the attempt that took the money; nearly always the only one."""
-        log_id = self.world.log_id
-        if due.attempt > 1:
-            for attempt in range(due.attempt, 0, -1):
-                key = charge_key(log_id, campaign_id, due.no, attempt)
-                outcome = self.world.provider.look_up(key)
-                if isinstance(outcome, Succeeded) and outcome.reference == due.reference:
-                    return key
-        return charge_key(log_id, campaign_id, due.no, due.attempt)
 
     def _send(self, requests: Sequence[RefundRequest]) -> list[Outcome]:
         if not requests:

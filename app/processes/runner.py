@@ -28,7 +28,7 @@ ASK_FIRST_MS: Final = 60_000
 was under way when its caller died has arrived, so "never seen" can be believed."""
 
 ASK_LAST_MS: Final = 3_600_000
-SUSPENDED_MS: Final = 600_000
+SUSPENDED_MS: Final = 3_600_000
 """How often to look whether a suspension is over, should the fact of it be missed."""
 
 _logger = logging.getLogger(__name__)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.settings import Settings
 from app.simulation.catarse import read_projects
 from app.simulation.run import History, Progress, Result, SimulatedClock
 from app.wiring import open_platform
 from domain.state import Phase
-from projections.campaign_pages import PAGES
+from projections.campaign_pages import CampaignPage, list_pages
 
 
 async def simulate_catarse(
@@ -32,6 +29,28 @@ async def simulate_catarse(
         platform.follower.catch_up()
         seconds = time.perf_counter() - began
         async with platform.views.connect() as views:
-            result = await _result(views, history)
+            pages = await list_pages(views, limit=len(projects))
         events, _ = platform.log.last()
-    return result, seconds, events
+    return _result(pages, history), seconds, events
+
+
+def _result(pages: list[CampaignPage], history: History) -> Result:
+    """Count what the campaign pages show."""
+    pledged = {page.campaign_id: _at_its_end(page) for page in pages}
+    finished, match_rule, match_source = history.outcomes(
+        {page.campaign_id: Phase(page.phase) for page in pages}, pledged
+    )
+    return Result(
+        campaigns=len(pages),
+        pledges=history.pledges,
+        pledged_minor=sum(pledged.values()),
+        finished_aon=finished,
+        match_rule=match_rule,
+        match_source=match_source,
+    )
+
+
+def _at_its_end(page: CampaignPage) -> int:
+    """What was pledged at the deadline, or so far: what is released later was pledged too."""
+    closed = page.pledged_at_deadline_minor
+    return page.pledged_minor if closed is None else closed

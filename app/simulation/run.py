@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -78,6 +78,7 @@ class History:
         self._platform = platform
         self._clock = clock
         self._projects = projects
+        self.pledges = 0
         self._method = ""
         self._texts: dict[str, str] = {}
         ends = [project.end_day for project in projects if project.finished]
@@ -117,13 +118,13 @@ class History:
             self._texts[project.project_id] = await stores.content.put(document, at=0)
 
     def _settle(self) -> None:
-        while self._platform.processes.step(self._clock.now):
+        while self._platform.processes.step(self._clock.now) + self._platform.hear_bank():
             pass
 
     def _launch(self, projects: Iterable[Project]) -> None:
         commands: list[c.Command] = []
         for project in projects:
-            campaign = {"campaign_id": campaign_id(project)}
+            campaign: dict[str, Any] = {"campaign_id": campaign_id(project)}
             creator = _id("creator", project.project_id)
             submission = Submission(
                 creator=creator,
@@ -160,7 +161,7 @@ class History:
         return day * DAY_MS
 
     def _pledge(self, gifts: Iterable[tuple[Project, int]]) -> None:
-        self._submit(
+        self.pledges += self._submit(
             [
                 c.MakePledge(
                     campaign_id=campaign_id(project),
@@ -184,7 +185,7 @@ class History:
             state = self._platform.engine.inspect(campaign_id(project), _payable)
             if not state:
                 continue
-            campaign = {"campaign_id": campaign_id(project)}
+            campaign: dict[str, Any] = {"campaign_id": campaign_id(project)}
             payout = _id("payout", project.project_id)
             commands += [
                 c.VerifyPayoutAccount(
@@ -208,11 +209,15 @@ class History:
             ]
         self._submit(commands)
 
-    def _submit(self, commands: Sequence[c.Command]) -> None:
+    def _submit(self, commands: Sequence[c.Command]) -> int:
+        """Hand in commands that must all be accepted; return how many events they led to."""
+        events = 0
         outcomes = self._platform.engine.submit_many(commands)
         for command, outcome in zip(commands, outcomes, strict=True):
             if not isinstance(outcome, Outcome):
                 raise UnexpectedAnswerError(f"{command!r}: {outcome!r}") from outcome
+            events += len(outcome.events)
+        return events
 
     def outcomes(self, phases: dict[str, Phase], pledged: dict[str, int]) -> tuple[int, int, int]:
         """Count the finished all-or-nothing campaigns, and how many ended as the rule and as

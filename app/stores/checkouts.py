@@ -77,9 +77,7 @@ class Checkouts:
         mine = (CHECKOUTS.c.party == checkout.backer) & CHECKOUTS.c.method.is_(None)
         async with self._engine.begin() as connection:
             saved = await connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["id"], set_=row, where=mine
-                )
+                statement.on_conflict_do_update(index_elements=["id"], set_=row, where=mine)
             )
             if saved.rowcount != 1:
                 raise CheckoutTakenError(checkout.id)
@@ -103,7 +101,11 @@ class Checkouts:
         Coming back twice keeps one method: the first.
         """
         method = PaymentMethod(
-            id=new_id(), party=checkout.backer, provider=provider, reference=reference, created_at=at
+            id=new_id(),
+            party=checkout.backer,
+            provider=provider,
+            reference=reference,
+            created_at=at,
         )
         this = CHECKOUTS.c.id == checkout.id
         async with self._engine.begin() as connection:

@@ -19,7 +19,7 @@ from app.wiring import Platform
 from domain import events as e
 from domain.money import EXPONENTS
 from domain.state import Phase
-from domain.terms import Terms
+from domain.terms import Reward, Terms
 from projections.campaign_pages import CampaignPage, RewardLine
 
 CLOSED: Final = frozenset(
@@ -43,6 +43,14 @@ class RewardView(Struct, frozen=True):
     def sold_out(self) -> bool:
         """Whether nobody can choose it now."""
         return self.left == 0
+
+    def shipping_minor(self, destination: str) -> int | None:
+        """What sending one piece there costs; None where it is not sent."""
+        line = self.line
+        reward = Reward(
+            reward_id=line.reward_id, price_minor=line.price_minor, shipping=tuple(line.shipping)
+        )
+        return reward.shipping_minor(destination)
 
 
 class NeedView(Struct, frozen=True):

@@ -12,7 +12,7 @@ from litestar.response import Template
 
 from app.api.problems import explained, problem_type, title_of
 from app.web import dates
-from app.web.campaign_view import card, campaign_view
+from app.web.campaign_view import campaign_view, card
 from app.web.site import PageRequest, Site
 from domain.state import Phase
 from projections.backer_ledger import pledges_of
@@ -30,7 +30,13 @@ async def home(site: NamedDependency[Site]) -> Template:
     async with site.platform.views.connect() as connection:
         live = await list_pages(connection, phase=Phase.LIVE, limit=MOST_LIVE)
         past = []
-        for phase in (Phase.SUCCEEDED, Phase.SETTLED, Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED):
+        for phase in (
+            Phase.SUCCEEDED,
+            Phase.SETTLED,
+            Phase.COMPLETED,
+            Phase.FAILED,
+            Phase.CANCELLED,
+        ):
             past += await list_pages(connection, phase=phase, limit=MOST_PAST)
     shown = sorted((page for page in past if page.launched_at), key=lambda page: -page.deadline_at)
     return site.page(

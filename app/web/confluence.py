@@ -1,6 +1,6 @@
 """The Confluence: a campaign's money as streams that join a river. Pure geometry.
 
-Computed on a field of 960 × 220. A trunk runs along the middle; each stretch of time that brought
+Computed on a field of 960 by 220. A trunk runs along the middle; each stretch of time that brought
 money is a tributary that joins it; the trunk's width is what has come so far. Templates draw it.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -159,7 +160,7 @@ def _trunk(xs: Sequence[float], widths: Sequence[float], end: int) -> str:
 def _along(points: Sequence[tuple[float, float]]) -> str:
     """A curve through the points that is level at each of them."""
     parts = []
-    for (x, y), (next_x, next_y) in zip(points, points[1:], strict=False):
+    for (x, y), (next_x, next_y) in pairwise(points):
         bend = max(-70.0, min(70.0, next_x - x)) / 2
         start = _n(next_x - 2 * bend)
         parts.append(
@@ -190,9 +191,7 @@ def _branches(
     for (name, _), width in zip(ways, widths, strict=True):
         a, b = _n(source), _n(source + width * narrow)
         c, d = _n(mouth), _n(mouth + width)
-        path = (
-            f"M{LAST_X},{a} C880,{a} 880,{c} {WIDTH},{c} V{d} C880,{d} 880,{b} {LAST_X},{b} Z"
-        )
+        path = f"M{LAST_X},{a} C880,{a} 880,{c} {WIDTH},{c} V{d} C880,{d} 880,{b} {LAST_X},{b} Z"
         found.append(Branch(name, path))
         source += width * narrow
         mouth += width + _BRANCH_GAP

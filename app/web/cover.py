@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 from typing import Final
 
 from msgspec import Struct
@@ -29,9 +30,7 @@ def cover(campaign_id: str) -> Cover:
     ridges = []
     for ridge in range(RIDGES):
         base = _HORIZON + ridge * _STEP
-        heights = [
-            base - seed[ridge * _POINTS + point] * _SWAY // 255 for point in range(_POINTS)
-        ]
+        heights = [base - seed[ridge * _POINTS + point] * _SWAY // 255 for point in range(_POINTS)]
         ridges.append(_outline(heights))
     x, y, radius = seed[-1], seed[-2], seed[-3]
     sun = (160 + x * 640 // 255, 90 + y * 90 // 255, 44 + radius * 34 // 255)
@@ -42,7 +41,7 @@ def _outline(heights: list[int]) -> str:
     """A smooth line through the heights, closed along the foot of the picture."""
     step = WIDTH // (len(heights) - 1)
     path = f"M0,{HEIGHT} V{heights[0]}"
-    for index, (height, following) in enumerate(zip(heights, heights[1:], strict=False)):
+    for index, (height, following) in enumerate(pairwise(heights)):
         x = index * step
         bend = x + step // 2
         path += f" C{bend},{height} {bend},{following} {x + step},{following}"

@@ -1,4 +1,4 @@
-"""The funding curve: what was pledged, day by day. Pure geometry on a field of 720 × 260."""
+"""The funding curve: what was pledged, day by day. Pure geometry on a field of 720 by 260."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the money is, as a picture: a trunk that divides. Pure geometry on a field of 720 × 260."""
+"""Where the money is, as a picture: a trunk that divides. Pure geometry on 720 by 260."""
 
 from __future__ import annotations
 

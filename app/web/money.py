@@ -31,6 +31,9 @@ SYMBOLS: Final = {
 AMBIGUOUS: Final = frozenset("$¥")
 """Symbols that several currencies share: among different currencies the code stands beside."""
 
+_BRIEF: Final = ((10**9, 10**9, "bn"), (10**6, 10**6, "M"), (10**4, 10**3, "k"))
+"""From which amount on, in which unit, by which letter."""
+
 _SPACE: Final = "\N{NO-BREAK SPACE}"
 _MINUS: Final = "\N{MINUS SIGN}"
 _TYPED: Final = re.compile(r"(?:\d{1,15}|\d{1,3}(?:,\d{3}){1,4})(?:\.\d*)?", re.ASCII).fullmatch
@@ -80,9 +83,9 @@ def parse_amount(typed: str, currency: str) -> int | None:
 def brief(amount_minor: int, currency: str) -> str:
     """Write a round amount for a place where there is little room: `¥80k`, `R$1.5M`."""
     unit = 10 ** EXPONENTS.get(currency, 0)
-    for size, letter in ((1_000_000_000, "bn"), (1_000_000, "M"), (1_000, "k")):
-        if amount_minor >= 10 * size * unit or (size > 1_000 and amount_minor >= size * unit):
-            tenths = amount_minor * 10 // (size * unit)
-            figures = f"{tenths // 10:,}" + (f".{tenths % 10}" if tenths % 10 else "")
+    for least, size, letter in _BRIEF:
+        if amount_minor >= least * unit:
+            whole, tenth = divmod(amount_minor * 10 // (size * unit), 10)
+            figures = f"{whole:,}.{tenth}" if tenth else f"{whole:,}"
             return money(0, currency).replace("0", f"{figures}{letter}")
     return money(amount_minor, currency)

@@ -24,7 +24,7 @@ from domain.commands import MakePledge, PlaceHold, ReplacePaymentMethod
 from domain.errors import CampaignClosed, CampaignSuspended, Rejection
 from domain.ids import is_id
 from domain.money import is_amount
-from domain.terms import Choice
+from domain.terms import ELSEWHERE, Choice
 
 MAX_PIECES: Final = 100
 _ADD_ON: Final = "add_on_"
@@ -217,7 +217,7 @@ def choose(view: CampaignView, form: PledgeForm) -> Chosen | Fault:
         if reward.line.shipping:
             if not form.destination:
                 return Fault("destination", "missing")
-            shipping_minor = reward.line.shipping_minor(form.destination)
+            shipping_minor = reward.shipping_minor(form.destination)
         if shipping_minor is None:
             return Fault("destination", "not_shipped")
         cost_minor += choice.quantity * (reward.line.price_minor + shipping_minor)
@@ -242,10 +242,10 @@ def _form_page(
         fault=fault,
         places=sorted(
             {
-                region
+                fee.region
                 for reward in view.rewards
-                for region, _ in reward.line.shipping
-                if region != "*"
+                for fee in reward.line.shipping
+                if fee.region != ELSEWHERE
             }
         ),
     )
@@ -278,9 +278,7 @@ async def _check_out(
                 choices=chosen.choices,
             )
         )
-    description = site.text(
-        "charge.txt", view=view, page=page, amount_minor=chosen.amount_minor
-    )
+    description = site.text("charge.txt", view=view, page=page, amount_minor=chosen.amount_minor)
     checkout = Checkout(
         id=pledge_id,
         pledge_id=pledge_id,

@@ -7,8 +7,9 @@ name, so a new field has to be named here before any fact can carry it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import inspect
@@ -85,13 +86,27 @@ def _range_of(cls: type, name: str) -> tuple[int, int]:
 # --- One Struct's fields -------------------------------------------------------------------------
 
 
-class _Shape(NamedTuple):
-    """The fields of one Struct by what they hold, made ready for looking at many."""
+_ANY_ID: Final = b"%b-%b-%b-%b-%b" % (b"0" * 8, b"0" * 4, b"0" * 4, b"0" * 4, b"0" * 12)
+_HEX_TO_0: Final = bytes.maketrans(b"123456789abcdef", b"0" * 15)
 
+_Read = Callable[[msgspec.Struct], tuple[str, ...]]
+
+
+class _Shape(NamedTuple):
+    """The fields of one Struct by what they hold, made ready for looking at many.
+
+    Ids are the bulk of a fact. With every hex digit turned to 0 they all look alike, which is four
+    times as fast as an expression.
+    """
+
+    ids: tuple[str, ...]
+    read_ids: _Read
+    any_ids: bytes
     texts: tuple[str, ...]
-    read_texts: Any
+    read_texts: _Read
     looks: re.Pattern[str]
     numbers: tuple[tuple[str, int, int], ...]
+    deep: bool
     optional: frozenset[str]
     many_texts: tuple[tuple[str, re.Pattern[str]], ...]
     many_numbers: tuple[str, ...]
@@ -102,7 +117,9 @@ class _Shape(NamedTuple):
 def _shape(cls: type) -> _Shape:
     info = inspect.type_info(cls)
     assert isinstance(info, inspect.StructType), "facts and their parts are Structs"
-    texts, numbers, optional, many_texts, many_numbers, one, many = [], [], [], [], [], [], []
+    ids: list[str] = []
+    texts: list[str] = []
+    numbers, optional, many_texts, many_numbers, one, many = [], [], [], [], [], []
     for field in info.fields:
         name, kind = field.name, field.type
         if isinstance(kind, inspect.UnionType):
@@ -111,7 +128,7 @@ def _shape(cls: type) -> _Shape:
         item = kind.item_type if isinstance(kind, inspect.VarTupleType) else None
         match kind, item:
             case ((inspect.StrType() | inspect.LiteralType()), None):
-                texts.append(name)
+                (ids if _LOOK_OF[name] == _UUID else texts).append(name)
             case inspect.IntType(), None:
                 numbers.append((name, *_range_of(cls, name)))
             case inspect.BoolType(), None:
@@ -127,18 +144,26 @@ def _shape(cls: type) -> _Shape:
             case _:
                 raise TypeError(f"{cls.__name__}.{name} is of a kind that no rule looks at")
     return _Shape(
+        tuple(ids),
+        _reader(ids),
+        b"\n".join([_ANY_ID] * len(ids)),
         tuple(texts),
-        attrgetter(*texts)
-        if len(texts) > 1
-        else lambda held: tuple(getattr(held, n) for n in texts),
+        _reader(texts),
         re.compile("\n".join(f"(?:{_LOOK_OF[name]})" for name in texts)),
         tuple(numbers),
+        bool(many_texts or many_numbers or one or many),
         frozenset(optional),
         tuple(many_texts),
         tuple(many_numbers),
         tuple(one),
         tuple(many),
     )
+
+
+def _reader(names: list[str]) -> _Read:
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda held: tuple(getattr(held, name) for name in names)
 
 
 _PARTS: Final[tuple[type[msgspec.Struct], ...]] = (
@@ -164,8 +189,9 @@ def check_fields(held: msgspec.Struct) -> list[Violation]:
 def _check(held: msgspec.Struct, found: list[Violation]) -> None:
     shape = _SHAPES[type(held)]
     try:
-        # No look allows a line break, so one expression over the joined lines reads every text.
-        fine = shape.looks.fullmatch("\n".join(shape.read_texts(held)))
+        # No look allows a line break, so the joined lines can be looked at in one go.
+        ids = "\n".join(shape.read_ids(held)).encode().translate(_HEX_TO_0)
+        fine = ids == shape.any_ids and shape.looks.fullmatch("\n".join(shape.read_texts(held)))
     except TypeError:
         fine = None
     if not fine:
@@ -174,6 +200,11 @@ def _check(held: msgspec.Struct, found: list[Violation]) -> None:
         number = getattr(held, name)
         if type(number) is not int or not low <= number <= high:
             _name_number(held, shape, name, found)
+    if shape.deep:
+        _check_parts(held, shape, found)
+
+
+def _check_parts(held: msgspec.Struct, shape: _Shape, found: list[Violation]) -> None:
     for name, looks in shape.many_texts:
         if not all(isinstance(text, str) and looks.fullmatch(text) for text in getattr(held, name)):
             found.append(_told(12, held, name, "holds what is not an id"))
@@ -189,7 +220,7 @@ def _check(held: msgspec.Struct, found: list[Violation]) -> None:
 
 
 def _name_texts(held: msgspec.Struct, shape: _Shape, found: list[Violation]) -> None:
-    for name in shape.texts:
+    for name in (*shape.ids, *shape.texts):
         text = getattr(held, name)
         if not isinstance(text, str) or not re.fullmatch(_LOOK_OF[name], text):
             # What it says is left out: it may be just what must not be told on.

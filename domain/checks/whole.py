@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from domain import events as e
-from domain.field_checks import Violation, check_fields
-from domain.recount import fees_of, remainder
+from domain.checks.fields import Violation, check_fields
+from domain.checks.recount import fees_of, remainder
 from domain.state import Campaign, Pledge, Status, Stock
 from domain.terms import Line
 
@@ -27,18 +27,19 @@ def check(state: Campaign, event: e.Event) -> list[Violation]:
     """Check what a fact touched, after `evolve` has added it to the state.
 
     Cheap: it grows with the fact's own pledges, never with the campaign. It sees neither the past
-    nor the books; `Auditor` does.
+    nor the books; `domain.invariants.Auditor` does.
     """
     found = check_fields(event)
-    if (state.stream, state.version, state.last_at) != (event.stream, event.version, event.at):
-        found.append(Violation(11, "The state does not stand at this fact's stream and version."))
+    if state.version != event.version or state.last_at != event.at:
+        found.append(Violation(11, "The state does not stand at this fact's version."))
     match event:
         case e.PledgeMade():
-            made = state.pledge(event.no)
-            known = made is not None and made.pledge_id == event.pledge_id
-            if not known or state.no_by_id.get(event.pledge_id) != event.no:
-                found.append(Violation(4, f"Pledge {event.no} is not found by its id."))
-            found += _stock_faults(state, _names(event.lines))
+            no, pledges = event.no, state.pledges
+            last = state.no_by_id.get(event.pledge_id) == no == len(pledges)
+            if not last or pledges[-1].pledge_id != event.pledge_id:
+                found.append(Violation(4, f"Pledge {no} is not found by its number and its id."))
+            if event.lines:
+                found += _stock_faults(state, _names(event.lines))
         case e.PledgeRevised() | e.HoldPlaced():
             found += _stock_faults(state, _names(event.lines))
         case e.RewardAdded() | e.RewardChanged():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
 from app.engine import Outcome, load_state
 from app.engine.states import BrokenStream, StateCache
-from app.log import SQLiteLog, TurnHooks, UnreadableEvent, decode_row
+from app.engine.waiting import UNANSWERED
+from app.log import LogRow, SQLiteLog, TurnHooks, UnreadableEvent, decode_row
 from tests.engine.tally import Bench, Tally, TallyDecider, count, only_outcomes, stream
 
 
@@ -153,16 +156,108 @@ def test_a_gap_in_a_stream_is_not_evolved_over(bench: Bench) -> None:
         load_state(bench.log, None, TallyDecider(), stream("a"))
 
 
+def test_a_body_of_another_version_is_not_evolved_over(bench: Bench) -> None:
+    """A copied body under a new version stops the reader, who would not end otherwise."""
+    with bench.engine() as engine:
+        engine.submit(count("a"))
+    row = bench.log.read(0, 1)[0]
+    with bench.log.turn() as turn:
+        turn.append([(2, turn.stream_number(stream("a")), 2, turn.at, row.tag, row.body)])
+    with pytest.raises(BrokenStream, match="the body of version 2 says 1"):
+        load_state(bench.log, None, TallyDecider(), stream("a"))
+
+
+def test_an_engine_alone_never_reads_back_what_it_wrote(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catching up is for what others append."""
+    monkeypatch.setattr(bench.log, "read", lambda *_: 1 / 0)
+    with bench.engine() as engine:
+        assert [engine.submit(count()).position for _ in range(3)] == [1, 2, 3]
+
+
+def test_what_was_loaded_is_not_evolved_twice(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What others append between the catching up and the loading is in both."""
+    with bench.engine() as engine:
+        engine.submit(count("a"))
+    other = bench.another()
+    read_stream = bench.log.read_stream
+
+    def late(name: str, after: int, limit: int) -> list[LogRow]:
+        monkeypatch.undo()
+        with other.engine() as two:
+            two.submit(count("a", amount=10))
+        return read_stream(name, after, limit)
+
+    with bench.engine() as one:
+        monkeypatch.setattr(bench.log, "read_stream", late)
+        assert one.submit(count("a", amount=100)).position == 3
+        assert one._states.get(stream("a")) == Tally(stream("a"), version=3, total=111)
+    other.close()
+    assert caplog.records == []
+
+
 def test_commands_after_a_fault_keep_their_order(bench: Bench) -> None:
     """Deferred commands go first in the next turn."""
     turns: list[int] = []
-    bench.log.hooks = TurnHooks(before_commit=lambda: turns.append(1))
+
+    def slowly() -> None:
+        turns.append(1)
+        time.sleep(0.05)  # an answer that does not wait for the deferred would come before them
+
+    bench.log.hooks = TurnHooks(before_commit=slowly)
     with bench.engine(max_batch=3) as engine:
         results = engine.submit_many(
             [count(name="1"), count(way="crash"), count(name="2"), count(name="3")]
         )
+        assert UNANSWERED not in results
     assert [type(result) for result in results] == [Outcome, RuntimeError, Outcome, Outcome]
     causes = [decode_row(row) for row in bench.log.read_stream(stream("a"))]
     assert [getattr(event, "cause", "") for event in causes] == ["1 1", "1 2", "1 3"]
     assert bench.versions("a") == [1, 2, 3]
     assert len(turns) == 2
+
+
+def test_a_state_can_be_looked_at_between_turns(bench: Bench) -> None:
+    """As the log has it, also what others wrote; the look of an unknown stream keeps nothing."""
+    other = bench.another()
+    with bench.engine() as engine, other.engine() as two:
+        engine.submit(count("a", amount=10))
+        assert engine.inspect("a", lambda state: (state.version, state.total)) == (1, 10)
+        two.submit_many([count("a", amount=5), count("b", amount=7)])
+        assert engine.inspect("a", lambda state: state.total) == 15
+        assert engine.inspect("b", lambda state: state.total) == 7
+        assert engine.inspect("made-up", lambda state: state.version) == 0
+        assert len(engine._states) == 2
+        assert engine.submit(count("b")).events[0].version == 2
+    other.close()
+
+
+def test_nobody_looks_at_a_turn_in_progress(bench: Bench) -> None:
+    """What is not committed is not seen, and what failed never is."""
+    seen: list[int] = []
+    reached, opened = threading.Event(), threading.Event()
+
+    def fail() -> None:
+        reached.set()
+        assert opened.wait(30)
+        raise RuntimeError("stopped")
+
+    with bench.engine() as engine:
+        engine.submit(count("a", amount=1))
+        bench.log.hooks = TurnHooks(before_commit=fail)
+        writer = threading.Thread(target=engine.submit_many, args=([count("a", amount=10)],))
+        writer.start()
+        assert reached.wait(30)
+        looker = threading.Thread(
+            target=lambda: seen.append(engine.inspect("a", lambda state: state.total))
+        )
+        looker.start()
+        looker.join(0.05)
+        assert seen == []
+        opened.set()
+        writer.join()
+        looker.join()
+    assert seen == [1]

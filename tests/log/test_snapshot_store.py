@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from eventsourcing.persistence import InterfaceError, ProgrammingError, StoredEvent
 
-from app.log import Snapshot, SnapshotHead, SnapshotStore, SQLiteSnapshots
+from app.log import Snapshot, SnapshotCorrupt, SnapshotHead, SnapshotStore, SQLiteSnapshots
 
 
 @pytest.fixture
@@ -53,6 +54,24 @@ def test_the_library_reads_chunks_joined(store: SQLiteSnapshots) -> None:
     assert store.select_events("a") == [StoredEvent("a", 7, "state.v3", b"one two")]
     store.insert_events([StoredEvent("b", 4, "state.v3", b"all")])
     assert store.latest("b", 3) == Snapshot(4, b"", 0, [b"all"])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE snapshots SET body = zeroblob(length(body)) WHERE chunk = 1",
+        "DELETE FROM snapshots WHERE chunk = 2",
+        "DELETE FROM snapshots WHERE chunk = 1",
+    ],
+)
+def test_damage_is_found(store: SQLiteSnapshots, tmp_path: Path, damage: str) -> None:
+    """Whatever the state's own bytes would make of it."""
+    store.save("a", 1, 7, b"", 1, [b"one", b"two", b"three"])
+    connection = sqlite3.connect(tmp_path / "snapshots.db", isolation_level=None)
+    connection.execute(damage)
+    connection.close()
+    with pytest.raises(SnapshotCorrupt, match="a at version 7"):
+        store.latest("a", 1)
 
 
 def test_a_failed_save_leaves_the_old_one(store: SQLiteSnapshots) -> None:

@@ -17,7 +17,7 @@ from eventsourcing.persistence import (
     ProgrammingError,
 )
 
-from app.log import CommitUnknown, EventLog, KeyEntry, LogRow, SQLiteLog, TurnHooks, rows
+from app.log import CommitUnknown, EventLog, KeyEntry, LogRow, SQLiteLog, TurnHooks, rows, sqlite
 from tests.log.appending import append
 
 
@@ -193,7 +193,7 @@ def test_turns_of_any_size_are_written_whole(log: SQLiteLog, count: int) -> None
     assert positions(log) == list(range(1, count + 2))
 
 
-@pytest.mark.parametrize("taken", [[2], [1, 3], [0], [1, 2, 4]])
+@pytest.mark.parametrize("taken", [[2], [1, 3], [0], [1, 2, 4], [-7, 2]])
 def test_positions_follow_without_a_gap(log: SQLiteLog, taken: list[int]) -> None:
     """Rows that would leave one, or overwrite, are never written."""
     append(log, ("a", 1))
@@ -303,6 +303,9 @@ def _is_locked(path: Path) -> bool:
 # --- Waiting -------------------------------------------------------------------------------------
 
 
+NEVER_S = 100_000.0
+
+
 def append_elsewhere(path: Path) -> None:
     """Append in another process."""
     log = SQLiteLog(path)
@@ -310,24 +313,44 @@ def append_elsewhere(path: Path) -> None:
     log.close()
 
 
-def test_waiting_ends_with_an_append_of_this_process(log: SQLiteLog) -> None:
-    """At once, also where the append came between looking and waiting."""
+def test_waiting_ends_with_an_append_of_this_process(
+    log: SQLiteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, not when the log is looked at again."""
+    monkeypatch.setattr(sqlite, "POLL_S", NEVER_S)
     found: list[int] = []
-    waiter = threading.Thread(target=lambda: found.append(log.wait(0, 60)))
+    waiter = threading.Thread(target=lambda: found.append(log.wait(0, NEVER_S)))
     waiter.start()
+    while not log._moved._waiters:  # type: ignore[attr-defined]
+        threading.Event().wait(0.001)
     append(log, ("a", 1))
     waiter.join()
     assert found == [1]
-    assert log.wait(0, 60) == 1
+
+
+def test_an_append_between_looking_and_waiting_is_not_missed(
+    log: SQLiteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise its reader would sleep over it."""
+    monkeypatch.setattr(sqlite, "POLL_S", NEVER_S)
+    last = log.last
+
+    def late() -> tuple[int, int]:
+        monkeypatch.setattr(log, "last", last)
+        found = last()
+        append(log, ("a", 1))
+        return found
+
+    monkeypatch.setattr(log, "last", late)
+    assert log.wait(0, NEVER_S) == 1
 
 
 def test_waiting_ends_with_an_append_of_another_process(log: SQLiteLog, log_path: Path) -> None:
     """Nobody tells us of it; the log is looked at."""
-    process = multiprocessing.get_context("spawn").Process(
-        target=append_elsewhere, args=(log_path,)
-    )
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=append_elsewhere, args=(log_path,))
     process.start()
-    assert log.wait(0, 60) == 1
+    assert log.wait(0, NEVER_S) == 1
     process.join()
     assert process.exitcode == 0
 

@@ -1,0 +1,44 @@
+"""Refund quotes: who would pay what, before anything moves."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+
+from app.api.access import needs
+from app.wiring import Platform
+from domain.errors import CampaignUnknown
+from domain.events import RefundCause
+from domain.money import MAX_AMOUNT_MINOR
+from domain.returning import RefundQuote, quote
+from domain.rules import pledge_numbered
+from domain.state import Campaign, Phase
+
+
+@get(
+    "/campaigns/{campaign_id:str}/refund-quote",
+    guards=[needs("campaigns:write")],
+    summary="Ask who would pay a refund",
+)
+async def refund_quote(
+    campaign_id: FromPath[str],
+    no: Annotated[int, QueryParameter(ge=1, le=2**53)],
+    cause: FromQuery[RefundCause],
+    platform: NamedDependency[Platform],
+    amount_minor: Annotated[int, QueryParameter(ge=0, le=MAX_AMOUNT_MINOR)] = 0,
+) -> RefundQuote:
+    """Split a refund of pledge `no` over who bears it; without an amount, of all that can go back.
+
+    Nothing is recorded: the refund itself is asked for with the command `refunds`.
+    """
+
+    def look(state: Campaign) -> RefundQuote:
+        if state.phase is Phase.NONE:
+            raise CampaignUnknown
+        return quote(state, pledge_numbered(state, no), cause, amount_minor)
+
+    return await asyncio.to_thread(platform.engine.inspect, campaign_id, look)

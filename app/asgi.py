@@ -1,0 +1,125 @@
+"""The web application: the API and the pages over one platform."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from litestar import Litestar, Router
+from litestar.datastructures import CacheControlHeader
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.static_files import create_static_files_router
+from litestar.template import TemplateConfig
+
+from app.api.access import bearer_keys
+from app.api.actions import ACTIONS, action_handler
+from app.api.backers import keep_payment_method, mint_backer
+from app.api.bodies import StrictRequest
+from app.api.campaigns import get_campaign, list_campaigns, resubmit_campaign, submit_campaign
+from app.api.events import read_events
+from app.api.health import live, ready
+from app.api.pledges import pledge, pledge_batch
+from app.api.quotes import refund_quote
+from app.payments.test_bank.pages import test_bank_router
+from app.web.campaigns import home, list_problems, show_campaign, show_problem
+from app.web.failing import answer_failure
+from app.web.ledger import change_card, find_pledge, show_ledger, show_pledge, withdraw
+from app.web.pledging import come_back, show_form, take_form
+from app.web.security import add_security_headers
+from app.web.site import Site
+from app.web.templating import STATIC, STATIC_PATH, environment
+from app.web.visitors import Visitors
+from app.web.webhooks import hear_test_bank
+from app.wiring import Platform
+
+MAX_BODY_BYTES: Final = 2**20
+"""What a request may send, where its address does not say otherwise."""
+STATIC_MAX_AGE_S: Final = 3_600
+
+PAGES: Final = (
+    home,
+    show_campaign,
+    list_problems,
+    show_problem,
+    show_form,
+    take_form,
+    come_back,
+    show_ledger,
+    find_pledge,
+    show_pledge,
+    withdraw,
+    change_card,
+)
+
+
+def create_app(platform: Platform) -> Litestar:
+    """Build the application over a platform that is open; it neither starts nor closes it."""
+    settings = platform.settings
+    templates = environment(demo=settings.demo, clock=platform.clock)
+    visitors = Visitors(
+        platform.stores.sessions,
+        secret=settings.secret,
+        secure=settings.public_url.startswith("https:"),
+        clock=platform.clock,
+    )
+    site = Site(platform, visitors, templates)
+    return Litestar(
+        route_handlers=[
+            _api(platform),
+            Router("/", route_handlers=[live, ready, hear_test_bank, *PAGES]),
+            test_bank_router(platform.bank, clock=platform.clock, static_path=STATIC_PATH),
+            create_static_files_router(
+                path=STATIC_PATH,
+                directories=[STATIC],
+                cache_control=CacheControlHeader(public=True, max_age=STATIC_MAX_AGE_S),
+            ),
+        ],
+        dependencies={
+            "platform": Provide(lambda: platform, sync_to_thread=False),
+            "site": Provide(lambda: site, sync_to_thread=False),
+        },
+        exception_handlers={Exception: answer_failure},
+        before_send=[add_security_headers],
+        template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(templates)),
+        openapi_config=_openapi(),
+        request_max_body_size=MAX_BODY_BYTES,
+        debug=False,
+    )
+
+
+def _api(platform: Platform) -> Router:
+    return Router(
+        "/api/v1",
+        route_handlers=[
+            submit_campaign,
+            resubmit_campaign,
+            list_campaigns,
+            get_campaign,
+            pledge,
+            pledge_batch,
+            refund_quote,
+            *(action_handler(action) for action in ACTIONS),
+            mint_backer,
+            keep_payment_method,
+            read_events,
+        ],
+        middleware=[bearer_keys(platform.stores.keys, platform.clock)],
+        request_class=StrictRequest,
+        security=[{"key": []}],
+    )
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Tributary",
+        version="1",
+        path="/api",
+        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        use_handler_docstrings=True,
+        components=Components(
+            security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}
+        ),
+    )

@@ -1,0 +1,188 @@
+"""`audit verify`: what is damaged is found and named, what is well is called well."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain import commands as c
+from domain.terms import DAY_MS, Reward
+from tests.audit.world import World, new_id
+
+
+def rules_found(world: World) -> dict[str, list[int]]:
+    """The positions of what verify finds, by rule."""
+    found: dict[str, list[int]] = {}
+    for violation in world.audit_json("verify")["violations"]:
+        found.setdefault(violation["rule"], []).append(violation["position"])
+    return found
+
+
+def test_a_whole_life_is_clean(world: World) -> None:
+    """A campaign that was charged, refunded in part and paid out breaks no rule."""
+    campaign_id = world.succeed(5_000, 6_000)
+    world.refund(campaign_id, 1, 1_000)
+    world.pay_out(campaign_id)
+    result = world.audit("verify")
+    assert result.exit_code == 0
+    assert "No rule is broken." in result.stdout
+    events, _ = world.log.last()
+    assert world.audit_json("verify") == {"events": events, "ok": True, "violations": []}
+
+
+def test_an_empty_log_is_clean(world: World) -> None:
+    """A log without events has nothing wrong."""
+    assert world.audit_json("verify") == {"events": 0, "ok": True, "violations": []}
+
+
+def test_a_changed_amount_is_found(world: World) -> None:
+    """A pledge whose stored amount was changed no longer agrees with what was charged."""
+    world.succeed(5_000, 6_000)
+    place = world.position("pledge.made.v1", 2)
+    world.tamper(
+        "UPDATE events SET body = CAST(replace(CAST(body AS TEXT), '6000', '6001') AS BLOB)"
+        " WHERE position = ?",
+        place,
+    )
+    result = world.audit("verify")
+    assert result.exit_code == 1
+    assert "Something is wrong." in result.stdout
+    assert world.position("pledge.collected.v1", 2) in rules_found(world)["rule 5"]
+
+
+def test_a_deleted_event_is_found(world: World) -> None:
+    """A gap in the positions and in the stream's versions is named where it ends."""
+    world.succeed(5_000, 6_000)
+    place = world.position("pledge.made.v1")
+    world.tamper("DELETE FROM events WHERE position = ?", place)
+    found = rules_found(world)
+    assert found["positions"] == [place + 1]
+    assert place + 1 in found["versions"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("at", 1), ("version", 99), ("stream", 77), ("tag", "'hold.lapsed.v1'")]
+)
+def test_a_changed_column_is_found(world: World, column: str, value: object) -> None:
+    """A column that no longer says what the body says is named, and the body is believed."""
+    world.succeed(5_000, 6_000)
+    place = world.position("pledge.made.v1")
+    world.tamper(f"UPDATE events SET {column} = {value} WHERE position = ?", place)  # noqa: S608
+    found = world.audit_json("verify")["violations"]
+    assert [(each["rule"], each["position"]) for each in found] == [("columns", place)]
+    assert column in found[0]["sentence"]
+
+
+def test_other_bytes_are_found(world: World) -> None:
+    """A body that says the same in other bytes is not what was recorded."""
+    world.succeed(5_000, 6_000)
+    place = world.position("pledge.made.v1")
+    world.tamper("UPDATE events SET body = CAST(body || ' ' AS BLOB) WHERE position = ?", place)
+    assert rules_found(world) == {"bytes": [place]}
+
+
+def test_a_damaged_body_is_found(world: World) -> None:
+    """A body that cannot be read is named; the other campaigns are still checked."""
+    world.succeed(5_000, 6_000)
+    world.succeed(7_000, 8_000)
+    place = world.position("pledge.made.v1")
+    world.tamper("UPDATE events SET body = substr(body, 1, 40) WHERE position = ?", place)
+    other = world.position("pledge.made.v1", 4)
+    world.tamper("UPDATE events SET body = CAST(body || ' ' AS BLOB) WHERE position = ?", other)
+    assert rules_found(world)["bytes"] == [place, other]
+
+
+def test_an_unknown_event_stops(world: World) -> None:
+    """A fact that this code does not know ends the run with its place; nothing is skipped."""
+    world.succeed(5_000, 6_000)
+    place = world.position("pledge.made.v1")
+    world.tamper(
+        "UPDATE events SET tag = 'pledge.made.v9',"
+        " body = CAST(replace(CAST(body AS TEXT), 'pledge.made.v1', 'pledge.made.v9') AS BLOB)"
+        " WHERE position = ?",
+        place,
+    )
+    result = world.audit("verify")
+    assert result.exit_code == 2
+    assert f"position {place}," in result.stderr
+    assert "pledge.made.v9" in result.stderr
+
+
+def test_time_that_runs_back_is_found(world: World) -> None:
+    """The log's one clock never turns back, not even from one campaign to another."""
+    first, second = world.launch(), world.launch()
+    world.now += DAY_MS
+    world.pledge(first, 5_000)
+    place = world.position("pledge.made.v1")
+    world.tamper(
+        "UPDATE events SET at = at + 1000, body = CAST(replace(CAST(body AS TEXT), at, at + 1000)"
+        " AS BLOB) WHERE position = ?",
+        place,
+    )
+    world.pledge(second, 6_000)
+    assert rules_found(world) == {}
+    world.tamper(
+        "UPDATE events SET at = at - 2000, body = CAST(replace(CAST(body AS TEXT), at, at - 2000)"
+        " AS BLOB) WHERE position = ?",
+        place + 1,
+    )
+    assert rules_found(world) == {"rule 10": [place + 1]}
+
+
+def test_a_pledge_id_used_twice_is_found(world: World) -> None:
+    """One pledge id in two campaigns breaks rule 4."""
+    first, second = world.launch(), world.launch()
+    pledge_id = new_id()
+    world.pledge(first, 5_000, pledge_id=pledge_id)
+    world.pledge(second, 5_000, pledge_id=pledge_id)
+    assert rules_found(world) == {"rule 4": [world.log.last()[0]]}
+
+
+def test_an_oversold_reward_is_found(world: World) -> None:
+    """A limit lowered in the log below what backers chose breaks rule 3."""
+    reward = Reward(reward_id=new_id(), price_minor=1_000, limit=2)
+    campaign_id = world.launch(reward=reward)
+    for _ in range(2):
+        world.pledge(campaign_id, 1_000, reward.reward_id)
+    assert rules_found(world) == {}
+    place = world.position("campaign.submitted.v1")
+    world.tamper(
+        "UPDATE events SET body = CAST(replace(CAST(body AS TEXT), '\"limit\":2', '\"limit\":1')"
+        " AS BLOB) WHERE position = ?",
+        place,
+    )
+    assert world.position("pledge.made.v1", 2) in rules_found(world)["rule 3"]
+
+
+def test_a_key_that_leads_nowhere_is_found(world: World) -> None:
+    """An idempotency key has to lead to events of its stream."""
+    campaign_id = world.launch()
+    command = c.CancelCampaign(
+        campaign_id=campaign_id, by=f"staff:{new_id()}", command_id=new_id(), cause="creator_wish"
+    )
+    world.engine.submit(command, key="a key")
+    assert rules_found(world) == {}
+    world.tamper("UPDATE keys SET version = version + 1")
+    found = world.audit_json("verify")["violations"]
+    assert [each["rule"] for each in found] == ["keys"]
+    assert found[0]["stream"] == f"campaign:{campaign_id}"
+
+
+def test_many_violations_are_cut_and_counted(world: World) -> None:
+    """A thousand violations are listed, the others are counted."""
+    campaign_id = world.launch()
+    for _ in range(1_050):
+        world.pledge(campaign_id, 100)
+    world.tamper("UPDATE events SET at = 1")
+    found = world.audit_json("verify")
+    assert len(found["violations"]) == 1_000
+    assert found["count"] == world.log.last()[0]
+
+
+def test_no_log_is_said(world: World) -> None:
+    """Where there is no log, that is the answer, and none is made."""
+    world.close()
+    world.settings.log_path.unlink()
+    result = world.audit("verify")
+    assert result.exit_code == 2
+    assert "There is no" in result.stderr
+    assert not world.settings.log_path.exists()
