@@ -24,7 +24,7 @@ from app.api.health import live, ready
 from app.api.pledges import pledge, pledge_batch
 from app.api.quotes import refund_quote
 from app.payments.test_bank.pages import test_bank_router
-from app.web.campaigns import home, list_problems, show_campaign, show_problem
+from app.web.campaigns import favicon, home, list_problems, show_campaign, show_problem
 from app.web.failing import answer_failure
 from app.web.ledger import change_card, find_pledge, show_ledger, show_pledge, withdraw
 from app.web.pledging import come_back, show_form, take_form
@@ -41,6 +41,7 @@ STATIC_MAX_AGE_S: Final = 3_600
 
 PAGES: Final = (
     home,
+    favicon,
     show_campaign,
     list_problems,
     show_problem,
@@ -86,6 +87,8 @@ def create_app(platform: Platform) -> Litestar:
         template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(templates)),
         openapi_config=_openapi(),
         request_max_body_size=MAX_BODY_BYTES,
+        # Who serves the application decides where its log goes.
+        logging_config=None,
         debug=False,
     )
 
@@ -116,8 +119,8 @@ def _openapi() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Tributary",
         version="1",
-        path="/api",
-        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        path="/openapi",
+        render_plugins=[JsonRenderPlugin(path="/api.json")],
         use_handler_docstrings=True,
         components=Components(
             security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}

@@ -25,7 +25,7 @@ GRACE_S = 10
 async def serve(settings: Settings) -> None:
     """Serve until told to stop."""
     async with open_platform(settings) as platform:
-        await _serve(platform)
+        await serve_platform(platform)
 
 
 async def serve_demo(settings: Settings, say: Callable[[str], None]) -> None:
@@ -40,14 +40,15 @@ async def serve_demo(settings: Settings, say: Callable[[str], None]) -> None:
         say(_welcome(settings, await _demo_keys(platform)))
         driver = asyncio.create_task(drive(platform))
         try:
-            await _serve(platform)
+            await serve_platform(platform)
         finally:
             driver.cancel()
             with suppress(asyncio.CancelledError):
                 await driver
 
 
-async def _serve(platform: Platform) -> None:
+async def serve_platform(platform: Platform) -> None:
+    """Serve an open platform, and run what is behind it, until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     config = uvicorn.Config(
         create_app(platform),

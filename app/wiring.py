@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.engine import CampaignDecider, Engine, SnapshotFollower, clock_ms
 from app.log import SQLiteLog, SQLiteSnapshots, TurnHooks
 from app.payments.port import PaymentProvider
-from app.payments.test_bank import Bank, deliver_due
+from app.payments.test_bank.bank import Bank
+from app.payments.test_bank.notifications import deliver_due
 from app.processes import Processes
 from app.settings import Settings
 from app.stores.api_keys import ApiKeys

@@ -1,6 +1,6 @@
 """How many pledges a second the engine records durably, beside the stock library in the same run.
 
-    python bench/engine_rate.py [--quick]
+    python -m bench.engine_rate [--quick]
 
 Ours decides by the real rules of `domain`. The stock application of `eventsourcing` takes one
 pledge per `save`, as its documentation shows, and checks nothing; it loads its campaign from all
@@ -132,23 +132,23 @@ def require_done(results: list[Outcome | Exception]) -> None:
 
 def ours(directory: Path, campaigns: int, count: int, way: Way) -> float:
     """Pledges a second of our engine on a new log."""
-    with_log = SQLiteLog(directory / "log.db")
+    log = SQLiteLog(directory / "log.db")
     ids = [new_id() for _ in range(campaigns)]
     now_ms = time.time_ns() // 1_000_000
     try:
-        with Engine(with_log, None, CampaignDecider()) as engine:
+        with Engine(log, None, CampaignDecider()) as engine:
             for campaign_id in ids:
                 require_done(engine.submit_many(opening(campaign_id, now_ms)))
             commands = pledges(ids, count)
-            position, _ = with_log.last()
+            position, _ = log.last()
             gc.collect()
             started = time.perf_counter()
             way(engine, commands)
             seconds = time.perf_counter() - started
-            if with_log.last()[0] != position + count:
+            if log.last()[0] != position + count:
                 raise SystemExit("the log does not hold one event per pledge")
     finally:
-        with_log.close()
+        log.close()
     return count / seconds
 
 
@@ -160,12 +160,12 @@ class StockCampaign(Aggregate):
 
     def __init__(self) -> None:
         self.pledged_minor = 0
-        self.pledges: dict[str, int] = {}
+        self.pledges: dict[str, tuple[str, int]] = {}
 
     @event("PledgeMade")
     def pledge(self, pledge_id: str, backer: str, amount_minor: int) -> None:
         """Take a pledge."""
-        self.pledges[pledge_id] = amount_minor
+        self.pledges[pledge_id] = (backer, amount_minor)
         self.pledged_minor += amount_minor
 
 
@@ -219,12 +219,14 @@ def measure(campaigns: int, count: int, runs: int, stock_count: int) -> None:
                 rates[name].append(ours(Path(directory), campaigns, size, way))
         with tempfile.TemporaryDirectory() as directory:
             stock_rates.append(stock(Path(directory), campaigns, stock_count))
-    stock_rate, stock_done = statistics.median(stock_rates)
+    stock_rate = statistics.median(rate for rate, _ in stock_rates)
+    stock_done = max(done for _, done in stock_rates)
     print(f"\n{campaigns:,} campaign{'s' if campaigns > 1 else ''}, {count:,} pledges")
     for name, _, _ in ways:
         rate = statistics.median(rates[name])
         all_rates = ", ".join(f"{one:,.0f}" for one in sorted(rates[name]))
-        print(f"  engine, {name:16} {rate:10,.0f} pledges/s  × {rate / stock_rate:,.0f}  ({all_rates})")
+        times = rate / stock_rate
+        print(f"  engine, {name:16} {rate:10,.0f} pledges/s  {times:7,.0f} times  ({all_rates})")
     print(f"  stock save per pledge    {stock_rate:10,.0f} pledges/s  (did {stock_done:,})")
 
 

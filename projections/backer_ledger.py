@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec import Struct
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.ids import is_id
@@ -131,7 +131,7 @@ def _pledges() -> Select[Any]:
     return select(*columns).select_from(joined)
 
 
-def _line(found: Row[Any]) -> PledgeLine:
+def _line(found: Sequence[Any]) -> PledgeLine:
     campaign_id, currency = found[:2]
     row = PledgeRow(*found[2:])
     return PledgeLine(

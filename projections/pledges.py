@@ -6,16 +6,21 @@ payouts and each pledge's share of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import Connection, UniqueConstraint
 
 from domain.state import Status
 from domain.terms import Line
-from projections.rows import Shape, table
+from projections.facts import MAX_NO
+from projections.rows import Shape, as_json, table
+
+VERSION: Final = 1
+"""Raise it with every change of these tables or of what is written into them."""
 
 LEFT: Final = frozenset((Status.WITHDRAWN, Status.DROPPED, Status.RELEASED))
 """Pledges that are not counted in *pledged* any more."""
@@ -194,6 +199,11 @@ class RefundRow(Struct, array_like=True, gc=False):
     ended_at: int = 0
     code: str = ""
 
+    @property
+    def no(self) -> int:
+        """The pledge's number in its campaign."""
+        return self.pledge & MAX_NO
+
 
 class DisputeRow(Struct, array_like=True, gc=False):
     """A chargeback; state is open, won or lost."""
@@ -207,6 +217,11 @@ class DisputeRow(Struct, array_like=True, gc=False):
     state: str = "open"
     ended_at: int = 0
     fee_minor: int = 0
+
+    @property
+    def no(self) -> int:
+        """The pledge's number in its campaign."""
+        return self.pledge & MAX_NO
 
 
 class PayoutRow(Struct, array_like=True, gc=False):
@@ -281,6 +296,19 @@ def bits_of(random_id: str) -> int:
     return int(random_id[:8] + random_id[9:13], 16)
 
 
+def campaign_keys(conn: Connection, streams: Iterable[str]) -> dict[str, int]:
+    """The keys of campaigns by their streams. Raises KeyError for one never submitted."""
+    ids = {stream.removeprefix("campaign:"): stream for stream in streams}
+    if not ids:
+        return {}
+    found = dict(_key_pairs.decode(conn.exec_driver_sql(_KEYS, (as_json(list(ids)),)).scalar_one()))
+    return {stream: found[campaign_id] for campaign_id, stream in ids.items()}
+
+
+_KEYS: Final = """
+    SELECT json_group_array(json_array(campaign_id, key)) FROM campaigns
+    WHERE campaign_id IN (SELECT value FROM json_each(?))"""
+_key_pairs: Final = msgspec.json.Decoder(list[tuple[str, int]])
 _lines: Final = msgspec.json.Decoder(tuple[Line, ...])
 
 

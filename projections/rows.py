@@ -253,7 +253,9 @@ class Totals:
         self.upsert = Writer(
             stated.on_conflict_do_update(index_elements=keys, set_=added), len(columns)
         )
-        self.delete_empty = _delete(target, keys, columns[len(key)] == 0) if drop_empty else ""
+        self.delete_empty = (
+            _delete(target, keys, columns[len(key)] == literal_column("0")) if drop_empty else ""
+        )
 
 
 class Sums:

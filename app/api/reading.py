@@ -51,6 +51,25 @@ class RewardOut(Struct, frozen=True):
     shipping: tuple[ShippingFee, ...]
 
 
+class NeedOut(Struct, frozen=True):
+    """Help that is wanted besides money, and how much of it was accepted."""
+
+    need_id: str
+    title: str
+    description: str
+    quantity: int
+    accepted: int
+
+
+class UpdateOut(Struct, frozen=True):
+    """News from the creator."""
+
+    update_id: str
+    at: int
+    title: str
+    body: str
+
+
 class CampaignOut(Struct, frozen=True):
     """A campaign. Its texts are empty where they were taken down. `position` is how far the view
     had read the log when this campaign last changed.
@@ -75,6 +94,8 @@ class CampaignOut(Struct, frozen=True):
     sent: int
     received: int
     rewards: tuple[RewardOut, ...]
+    needs: tuple[NeedOut, ...]
+    updates: tuple[UpdateOut, ...]
     position: int
 
 
@@ -119,8 +140,10 @@ async def read_campaigns(
 
 async def texts_of(platform: Platform, pages: Sequence[CampaignPage]) -> Texts:
     """Every text that these campaigns name, by hash."""
-    hashes = {page.text for page in pages}
-    hashes |= {reward.text for page in pages for reward in page.rewards}
+    hashes = {text for page in pages for text in (page.text, page.plan)}
+    hashes |= {
+        part.text for page in pages for part in (*page.rewards, *page.needs, *page.updates)
+    }
     return await platform.stores.content.get_many(hashes - {""})
 
 
@@ -163,6 +186,25 @@ def campaign_out(page: CampaignPage, texts: Texts) -> CampaignOut:
         sent=page.sent,
         received=page.received,
         rewards=tuple(_reward_out(reward, texts) for reward in page.rewards),
+        needs=tuple(
+            NeedOut(
+                need.need_id,
+                told(texts, need.text, "title"),
+                told(texts, need.text, "description"),
+                need.quantity,
+                need.accepted,
+            )
+            for need in page.needs
+        ),
+        updates=tuple(
+            UpdateOut(
+                update.update_id,
+                update.at,
+                told(texts, update.text, "title"),
+                told(texts, update.text, "body"),
+            )
+            for update in page.updates
+        ),
         position=page.position,
     )
 

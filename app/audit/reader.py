@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,10 @@ PAGE_ROWS: Final = 10_000
 CAMPAIGN: Final = "campaign:"
 """What the stream of a campaign begins with."""
 
+UNNAMED: Final = "?"
+"""The stream of a row whose stream has no name."""
+
+_LOG_ID: Final = "SELECT value FROM meta WHERE name = 'log_id'"
 _LAST: Final = "SELECT position, at FROM events ORDER BY position DESC LIMIT 1"
 _ROWS: Final = """
     SELECT position, stream, version, at, tag, body FROM events
@@ -25,6 +30,9 @@ _STREAM_ROWS: Final = """
     SELECT position, ?, version, at, tag, body FROM events
     WHERE stream = ? AND version > ? AND position <= ? ORDER BY version LIMIT ?"""
 _FIRST_FROM: Final = "SELECT at FROM events WHERE position >= ? ORDER BY position LIMIT 1"
+
+
+_Stored = tuple[int, int, int, int, str, bytes]
 
 
 class CannotAudit(Exception):  # noqa: N818 - a statement for a person
@@ -49,20 +57,29 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _named(rows: list[_Stored], names: Mapping[int, str]) -> list[LogRow]:
+    return [
+        LogRow(position, names[stream], version, at, tag, body)
+        for position, stream, version, at, tag, body in rows
+    ]
+
+
 class AuditLog:
     """The log's file, open for reading only. Used by one thread; close it after use.
 
     Raises CannotAudit where there is no log.
     """
 
+    log_id: str
+
     def __init__(self, path: Path) -> None:
         self._connection = open_for_reading(path)
         self._names: dict[int, str] = {}
-        meta = self._connection.execute("SELECT value FROM meta WHERE name = 'log_id'").fetchone()
-        if meta is None:
+        try:
+            (self.log_id,) = self._connection.execute(_LOG_ID).fetchone() or ("",)
+        except sqlite3.DatabaseError as fault:
             self.close()
-            raise CannotAudit(f"{path} is not an event log.")
-        self.log_id: str = meta[0]
+            raise CannotAudit(f"{path} is not an event log: {fault}.") from fault
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -77,15 +94,17 @@ class AuditLog:
     def read(self, after: int, limit: int, up_to: int = 2**62) -> list[LogRow]:
         """Return up to `limit` rows after a position and not beyond `up_to`, in order.
 
-        A row whose stream has no name is among them, under the name `?<its number>`.
+        A row whose stream has no name is among them, as of the stream `?`.
         """
         rows = self._connection.execute(_ROWS, (after, up_to, limit)).fetchall()
-        names = self._names
         try:
-            return [LogRow(row[0], names[row[1]], *row[2:]) for row in rows]
+            return _named(rows, self._names)
         except KeyError:
-            self._names = names = dict(self._connection.execute("SELECT id, name FROM streams"))
-            return [LogRow(row[0], names.get(row[1], f"?{row[1]}"), *row[2:]) for row in rows]
+            self._names = dict(self._connection.execute("SELECT id, name FROM streams"))
+        try:
+            return _named(rows, self._names)
+        except KeyError:
+            return _named(rows, defaultdict(lambda: UNNAMED, self._names))
 
     def pages(self, up_to: int) -> Iterator[list[LogRow]]:
         """Every row up to a position, page by page."""

@@ -10,26 +10,24 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
 from eventsourcing.persistence import PersistenceError
 
 from app.engine.decider import Decider, S
-from app.engine.states import PAGE_ROWS, BrokenStream, StateCache, evolve_row, load_state
-from app.engine.turn import Decisions, Repetition
+from app.engine.repeating import answer_repetitions
+from app.engine.states import PAGE_ROWS, StateCache, evolve_row, load_state
+from app.engine.turn import Decisions
 from app.engine.waiting import UNANSWERED, Entry, Job, Outcome, WaitingCommands, key_hashes
 from app.log import (
     CommitUnknown,
     EventLog,
     LogRow,
     SnapshotStore,
-    UnreadableEvent,
-    decode_row,
 )
 from domain.commands import Command
-from domain.events import AnyEvent
 
 MAX_BATCH: Final = 4_096
 """Commands in one append turn."""
@@ -37,8 +35,6 @@ MAX_WAITING: Final = 65_536
 """Commands that may wait, over all callers."""
 CACHE_LIMIT: Final = 4_000_000
 """The weight of the states kept in memory: pledges, about 1 kB each."""
-OUTCOME_ROWS: Final = 16
-"""How many rows to read at once of a first outcome; most have one."""
 
 T = TypeVar("T")
 
@@ -232,8 +228,7 @@ class Engine(Generic[S]):
         self._deferred = decisions.deferred
         self._drop(decisions.broken)
         self._states.settle(used)
-        for repetition in decisions.repetitions:
-            self._repeat(repetition)
+        answer_repetitions(self._log, decisions.repetitions)
 
     def _catch_up_with_others(self) -> None:
         """Evolve what other processes appended, before the lock, so that little is left to do."""
@@ -286,39 +281,6 @@ class Engine(Generic[S]):
     def _drop(self, streams: Iterable[str]) -> None:
         for stream in streams:
             self._states.drop(stream)
-
-    def _repeat(self, repetition: Repetition) -> None:
-        """Answer a command with its first outcome, read from the log."""
-        job, index = repetition.entry
-        try:
-            job.results[index] = self._first_outcome(repetition)
-        except PersistenceError as fault:
-            job.results[index] = CommitUnknown(f"it was recorded, but cannot be read now: {fault}")
-        except (UnreadableEvent, BrokenStream) as fault:
-            job.results[index] = fault
-
-    def _first_outcome(self, repetition: Repetition) -> Outcome:
-        if repetition.count == 0:
-            return Outcome(repetition.position, (), repeated=True)
-        events: list[AnyEvent] = []
-        position = 0
-        for row in self._rows_from(repetition.stream, repetition.version):
-            event = decode_row(row)
-            if not events:
-                position = row.position
-            elif repetition.count is None and event.command_id != events[0].command_id:
-                break
-            events.append(event)
-            if len(events) == repetition.count:
-                break
-        if not events:
-            raise BrokenStream(f"stream {repetition.stream} ends before {repetition.version}")
-        return Outcome(position, tuple(events), repeated=True)
-
-    def _rows_from(self, stream: str, version: int) -> Iterator[LogRow]:
-        while rows := self._log.read_stream(stream, version - 1, OUTCOME_ROWS):
-            yield from rows
-            version = rows[-1].version + 1
 
     # --- Answers ---------------------------------------------------------------------------------
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final, Generic
 
 from app.engine.decider import Decider, S
-from app.engine.states import anchor_of, load_state
-from app.log import EventLog, SnapshotStore
+from app.engine.states import BrokenStream, anchor_of, load_state
+from app.log import EventLog, SnapshotStore, UnreadableEvent
 
 LEAST_TAIL: Final = 2_000
 """A tail of fewer events is replayed in a few milliseconds."""
+
+_logger = logging.getLogger(__name__)
 
 
 class SnapshotFollower(Generic[S]):
@@ -36,9 +39,14 @@ class SnapshotFollower(Generic[S]):
         position, _ = self._log.last()
         taken = 0
         for stream, version in self._log.heads(self._position):
-            if stream.startswith(self._decider.prefix) and self._is_due(stream, version):
+            if not stream.startswith(self._decider.prefix) or not self._is_due(stream, version):
+                continue
+            try:
                 self._take(stream)
                 taken += 1
+            except (UnreadableEvent, BrokenStream):
+                # The engine tells it to whoever needs this stream; the others go on.
+                _logger.exception("no snapshot can be taken of %s", stream)
         self._position = position
         return taken
 

@@ -45,10 +45,12 @@ def load_state(
     state = None if snapshots is None else _from_snapshot(log, snapshots, decider, stream)
     if state is None:
         state = decider.initial(stream)
-    while rows := log.read_stream(stream, state.version, PAGE_ROWS):
+    while True:
+        rows = log.read_stream(stream, state.version, PAGE_ROWS)
         for row in rows:
             evolve_row(decider, state, row)
-    return state
+        if len(rows) < PAGE_ROWS:
+            return state
 
 
 def anchor_of(log: EventLog, stream: str, version: int) -> bytes:

@@ -82,7 +82,7 @@ class Job:
         self.next = 0
         self.left = len(commands)
         self.future = future
-        # A bare lock is the cheapest thing that a thread can wait for.
+        # A bare lock is the cheapest thing that a thread can wait for; the engine releases it.
         self.done = threading.Lock()
         self.done.acquire()
 

@@ -25,7 +25,7 @@ from eventsourcing.persistence import (
 )
 
 WRITER_CACHE_KIB: Final = 256 * 1024
-READER_CACHE_KIB: Final = 32 * 1024
+READER_CACHE_KIB: Final = 8 * 1024
 CHECKPOINT_PAGES: Final = 10_000
 """A checkpoint moves pages from the WAL to the file; 10,000 pages are 40 MB."""
 BUSY_TIMEOUT_S: Final = 10.0

@@ -93,7 +93,7 @@ class Turn(Protocol):
     def stream_number(self, stream: str) -> int:
         """Return the stream's small number, giving it one if it has none."""
 
-    def keys(self, hashes: Iterable[bytes]) -> dict[bytes, KeyEntry]:
+    def keys(self, hashes: Sequence[bytes]) -> dict[bytes, KeyEntry]:
         """Return those of the given key hashes that the log has, with what they led to."""
 
     def append(self, rows: Sequence[NewRow], keys: Sequence[NewKey] = ()) -> None:
@@ -121,6 +121,9 @@ class EventLog(Protocol):
         self, stream: str, after_version: int = 0, limit: int | None = None
     ) -> list[LogRow]:
         """Return the rows of one stream after a version, in order; none for an unknown stream."""
+
+    def read_versions(self, stream: str, versions: Iterable[int]) -> list[LogRow]:
+        """Return those rows of one stream that have one of the versions, in order."""
 
     def last(self) -> tuple[int, int]:
         """Return the last event's (position, at); (0, 0) for an empty log."""

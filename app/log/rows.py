@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.log.ports import LogRow
+from app.log.ports import KeyEntry, LogRow
 
 MAX_ROWS_PER_INSERT: Final = 1024
 MAX_ROWS_PER_READ: Final = 10_000
@@ -35,6 +35,7 @@ _PACK: Final = """
     )"""
 
 _columns = msgspec.json.Decoder(list[tuple[int, str, int, int, str, int]])
+_keys = msgspec.json.Decoder(list[tuple[str, str, str, int, int, int]])
 
 
 @cache
@@ -74,6 +75,28 @@ def fetch_after(
             break
         last = page[-1][column]
     return rows
+
+
+def fetch_keys(connection: sqlite3.Connection, hashes: Sequence[bytes]) -> dict[bytes, KeyEntry]:
+    """Return what the idempotency keys with these hashes led to."""
+    found: dict[bytes, KeyEntry] = {}
+    for start in range(0, len(hashes), MAX_ROWS_PER_INSERT):
+        some = list(hashes[start : start + MAX_ROWS_PER_INSERT])
+        (packed_keys,) = connection.execute(_select_keys(len(some)), some).fetchone()
+        for key, digest, stream, version, position, count in _keys.decode(packed_keys):
+            entry = KeyEntry(bytes.fromhex(digest), stream, version, position, count)
+            found[bytes.fromhex(key)] = entry
+    return found
+
+
+@cache
+def _select_keys(count: int) -> str:
+    places = ",".join("?" * count)
+    return f"""
+        SELECT json_group_array(
+            json_array(hex(k.key), hex(k.digest), s.name, k.version, k.position, k.count)
+        )
+        FROM keys k CROSS JOIN streams s ON s.id = k.stream WHERE k.key IN ({places})"""  # noqa: S608
 
 
 @cache

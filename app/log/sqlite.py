@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 import threading
@@ -25,7 +26,7 @@ from eventsourcing.persistence import (
 
 from app.log.connection import WRITER_CACHE_KIB, Readers, TurnLock, connect, library_errors
 from app.log.ports import CommitUnknown, KeyEntry, LogRow, NewKey, NewRow
-from app.log.rows import fetch, fetch_after, insert_many, packed
+from app.log.rows import fetch, fetch_after, fetch_keys, insert_many, packed
 from app.log.schema import prepare
 from app.log.subscription import LogSubscription
 from domain.events import EVENT_TYPES
@@ -43,9 +44,13 @@ _HEADS: Final = """
 _HEADS_AFTER: Final = """
     SELECT name, (SELECT max(version) FROM events WHERE stream = streams.id) FROM streams
     WHERE id IN (SELECT stream FROM events WHERE position > ?)"""
-_KEY: Final = """
-    SELECT k.digest, s.name, k.version, k.position, k.count
-    FROM keys k JOIN streams s ON s.id = k.stream WHERE k.key = ?"""
+_READ_VERSIONS: Final = packed(
+    "e.stream = (SELECT id FROM streams WHERE name = ?)"
+    " AND e.version IN (SELECT value FROM json_each(?))",
+    "e.version",
+)
+KNOWN_STREAMS: Final = 200_000
+"""How many streams' numbers are kept in memory."""
 
 _logger = logging.getLogger(__name__)
 
@@ -65,9 +70,13 @@ class _Time(msgspec.Struct):
 class SQLiteTurn:
     """One append turn on the writer's connection."""
 
-    def __init__(self, connection: sqlite3.Connection, hooks: TurnHooks) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, hooks: TurnHooks, numbers: dict[str, int]
+    ) -> None:
         self._connection = connection
         self._hooks = hooks
+        self._numbers = numbers
+        self.new_numbers: dict[str, int] = {}
         last: tuple[int, int] = connection.execute(_LAST).fetchone() or (0, 0)
         self.position, self.at = last
         self.written = self.position
@@ -79,24 +88,22 @@ class SQLiteTurn:
 
     def stream_number(self, stream: str) -> int:
         """Return the stream's small number, giving it one if it has none."""
-        known = self._connection.execute("SELECT id FROM streams WHERE name = ?", (stream,))
-        row = known.fetchone()
+        known = self._numbers.get(stream) or self.new_numbers.get(stream)
+        if known is not None:
+            return known
+        look = "SELECT id FROM streams WHERE name = ?"
+        row = self._connection.execute(look, (stream,)).fetchone()
         if row is None:
             self.changed = True
-            added = "INSERT INTO streams (name) VALUES (?) RETURNING id"
-            (row,) = self._connection.execute(added, (stream,)).fetchall()
+            add = "INSERT INTO streams (name) VALUES (?) RETURNING id"
+            (row,) = self._connection.execute(add, (stream,)).fetchall()
         number: int = row[0]
+        self.new_numbers[stream] = number
         return number
 
-    def keys(self, hashes: Iterable[bytes]) -> dict[bytes, KeyEntry]:
+    def keys(self, hashes: Sequence[bytes]) -> dict[bytes, KeyEntry]:
         """Return those of the given key hashes that the log has, with what they led to."""
-        found = {}
-        for key in hashes:
-            row = self._connection.execute(_KEY, (key,)).fetchone()
-            if row is not None:
-                digest, stream, version, position, count = row
-                found[key] = KeyEntry(digest, stream.decode(), version, position, count)
-        return found
+        return fetch_keys(self._connection, hashes)
 
     def append(self, rows: Sequence[NewRow], keys: Sequence[NewKey] = ()) -> None:
         """Write rows, their positions following the log's last, and idempotency keys.
@@ -133,6 +140,7 @@ class SQLiteLog(ApplicationRecorder):
         self._announced = 0
         self._closed = False
         self._writer: sqlite3.Connection | None = None
+        self._numbers: dict[str, int] = {}
         try:
             with self._lock, library_errors():
                 self._writer = connect(path, cache_kib=WRITER_CACHE_KIB)
@@ -164,6 +172,12 @@ class SQLiteLog(ApplicationRecorder):
         """Return the rows of one stream after a version, in order; none for an unknown stream."""
         with self._readers.borrow() as connection:
             return fetch_after(connection, _READ_STREAM, stream, after_version, limit=limit)
+
+    def read_versions(self, stream: str, versions: Iterable[int]) -> list[LogRow]:
+        """Return those rows of one stream that have one of the versions, in order."""
+        wanted = json.dumps(sorted(set(versions)))
+        with self._readers.borrow() as connection:
+            return fetch(connection, _READ_VERSIONS, stream, wanted, -1)
 
     def last(self) -> tuple[int, int]:
         """Return the last event's (position, at); (0, 0) for an empty log."""
@@ -209,7 +223,7 @@ class SQLiteLog(ApplicationRecorder):
             connection = self._open_writer()
             try:
                 connection.execute("BEGIN IMMEDIATE")
-                turn = SQLiteTurn(connection, self.hooks)
+                turn = SQLiteTurn(connection, self.hooks, self._numbers)
                 yield turn
                 if self.hooks.before_commit:
                     self.hooks.before_commit()
@@ -220,6 +234,9 @@ class SQLiteLog(ApplicationRecorder):
                 self._commit(connection)
             else:
                 self._roll_back(connection)
+            if len(self._numbers) > KNOWN_STREAMS:
+                self._numbers.clear()
+            self._numbers.update(turn.new_numbers)
         if turn.written > turn.position:
             self._announce(turn.written)
 

@@ -66,8 +66,8 @@ class Seen(Struct, frozen=True):
 
 
 class Case(Struct, frozen=True):
-    """A leased row and the pledge it is about. `attempt` is the one under way or to be made, and
-    `key` the provider's key of it; the one after it, `next_attempt`, is made once that is cancelled.
+    """A leased row and the pledge it is about. `attempt` is the one under way or to be made, `key`
+    what the provider knows it by; `next_attempt` is made once that one is cancelled.
     """
 
     task: Task

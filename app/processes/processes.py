@@ -92,7 +92,7 @@ class Processes:
         self._clock = clock
         self._work = Work(work_path, owner=str(uuid.uuid4()))
         self._rate = RateLimit(rate_per_s)
-        world = World(
+        self._world = world = World(
             log_id=log.log_id,
             engine=engine,
             provider=provider,

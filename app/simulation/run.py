@@ -104,7 +104,6 @@ class History:
             self._pay_out(self._payouts.pop(day, ()))
             self._clock.now += PLEDGES_AT
             self._pledge(self._gifts.pop(day, ()))
-            self._settle()
             progress(day - first + 1, self._horizon - first + 1)
 
     async def _prepare(self) -> None:

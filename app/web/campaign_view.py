@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from app.api.reading import Texts, told
+from app.api.reading import Texts, texts_of, told
 from app.log import decode_row
 from app.web import dates
 from app.web.confluence import BranchName, Confluence, confluence
@@ -99,6 +99,7 @@ class CampaignView(Struct, frozen=True):
     ways: tuple[Way, ...]
     rewards: tuple[RewardView, ...]
     needs: tuple[NeedView, ...]
+    plan: str
     updates: tuple[UpdateView, ...]
     days: tuple[tuple[str, int, int, int], ...]
 
@@ -131,9 +132,7 @@ async def campaign_view(
     platform: Platform, page: CampaignPage, *, now: int, own_day: str = ""
 ) -> CampaignView:
     """Everything the page shows. `own_day` is the day on which the reader pledged."""
-    hashes = {page.text, *(reward.text for reward in page.rewards)}
-    hashes |= {need.text for need in page.needs} | {update.text for update in page.updates}
-    texts = await platform.stores.content.get_many(hashes - {""})
+    texts = await texts_of(platform, [page])
     names = await platform.stores.people.names([page.creator])
     return CampaignView(
         page=page,
@@ -158,6 +157,7 @@ async def campaign_view(
             )
             for need in page.needs
         ),
+        plan=told(texts, page.plan, "body"),
         updates=tuple(
             UpdateView(
                 update.at, told(texts, update.text, "title"), told(texts, update.text, "body")

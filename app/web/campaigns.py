@@ -8,12 +8,13 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, QueryParameter
-from litestar.response import Template
+from litestar.response import Redirect, Template
 
 from app.api.problems import explained, problem_type, title_of
 from app.web import dates
 from app.web.campaign_view import campaign_view, card
 from app.web.site import PageRequest, Site
+from app.web.templating import asset
 from domain.state import Phase
 from projections.backer_ledger import pledges_of
 from projections.campaign_pages import list_pages
@@ -64,6 +65,12 @@ async def show_campaign(
         own_day = days[0].isoformat() if days else ""
     view = await campaign_view(site.platform, page, now=site.platform.clock(), own_day=own_day)
     return site.page("campaign.html", visitor if visitor.backer else None, view=view, page=page)
+
+
+@get("/favicon.ico", include_in_schema=False)
+async def favicon() -> Redirect:
+    """Browsers ask here on pages that name no icon."""
+    return Redirect(asset("favicon.svg"), status_code=301)
 
 
 @get("/problems", include_in_schema=False)

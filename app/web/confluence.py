@@ -90,7 +90,7 @@ def confluence(
     streams = []
     own = ""
     for rank, (bucket, x, width) in enumerate(zip(buckets, xs, widths, strict=True)):
-        stroke = max(least_stroke, FULL * abs(bucket.change_minor) / peak_minor)
+        stroke = max(least_stroke, min(FULL, FULL * abs(bucket.change_minor) / peak_minor))
         line = _line(rank, x, width, min(stroke, width), leaves=bucket.change_minor < 0)
         if bucket.change_minor:
             streams.append(Stream(line, round(stroke, 2), bucket.change_minor < 0))

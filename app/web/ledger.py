@@ -25,7 +25,13 @@ from app.web.site import WAIT_S, PageRequest, Site
 from app.web.visitors import Visitor
 from domain.commands import WithdrawPledge
 from domain.state import Campaign, Phase
-from projections.backer_ledger import PledgeLine, pledge, pledge_by_id, pledges_of
+from projections.backer_ledger import (
+    PledgeLine,
+    pledge,
+    pledge_by_id,
+    pledges_of,
+    statement,
+)
 from projections.campaign_pages import get_page
 
 WITHDRAWABLE: Final = frozenset(("made", "failed", "action_required", "collected"))
@@ -134,6 +140,8 @@ async def show_pledge(
     line = await _own(site, visitor, campaign_id, no)
     own_day = dates.moment(line.made_at).date().isoformat()
     view = await campaign_view(site.platform, page, now=site.platform.clock(), own_day=own_day)
+    async with site.platform.views.connect() as connection:
+        said = await statement(connection, campaign_id, no)
     confirm_url = ""
     if line.state == "action_required":
         confirm_url = await asyncio.to_thread(_confirm_url, site, campaign_id, no)
@@ -143,6 +151,7 @@ async def show_pledge(
         view=view,
         page=page,
         line=line,
+        statement=said,
         confirm_url=confirm_url,
         may_leave=_may_leave(line, page.phase, page.deadline_at, site.platform.clock()),
         may_change_card=line.state in CARD_MATTERS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Self
 
 from app.audit.verify import verify
 from tests.audit.world import World
@@ -32,7 +33,7 @@ class Charging:
         except Exception as fault:  # noqa: BLE001 - told by the test's own thread
             self.fault = fault
 
-    def __enter__(self) -> Charging:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

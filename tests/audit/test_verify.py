@@ -186,3 +186,12 @@ def test_no_log_is_said(world: World) -> None:
     assert result.exit_code == 2
     assert "There is no" in result.stderr
     assert not world.settings.log_path.exists()
+
+
+def test_another_file_is_no_log(world: World) -> None:
+    """A file that is no log is said to be none."""
+    world.close()
+    world.settings.log_path.write_text("nothing of the kind")
+    result = world.audit("verify")
+    assert result.exit_code == 2
+    assert "is not an event log" in result.stderr

@@ -95,12 +95,12 @@ Given = Step | int
 """A step, or a stretch of time in milliseconds."""
 
 
-def do(command: type[c.Command], by: str, **facts: Any) -> Step:
+def do(command: type[c.Command], by: str, /, **facts: Any) -> Step:
     """Any command by anybody."""
     return Step(command, by, facts)
 
 
-def fact(kind: type[e.Event], **fields: Any) -> Fact:
+def fact(kind: type[e.Event], /, **fields: Any) -> Fact:
     """A fact of this type with these fields among its own."""
     return Fact(kind, fields)
 

@@ -186,8 +186,8 @@ def test_a_repeat_that_cannot_be_read_is_told_as_unknown(
 
     with bench.engine() as engine:
         engine.submit(count(name="mine"))
-        monkeypatch.setattr(bench.log, "read_stream", unreadable)
-        with pytest.raises(CommitUnknown, match="cannot be read"):
+        monkeypatch.setattr(bench.log, "read_versions", unreadable)
+        with pytest.raises(CommitUnknown, match="not readable now"):
             engine.submit(count(name="mine"))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.engine import IdempotencyKeyReused, Outcome
-from app.log import TurnHooks
+from app.engine import BrokenStream, IdempotencyKeyReused, Outcome
+from app.log import LogRow, TurnHooks
 from domain.errors import CommandExpired
 from tests.engine.tally import START, Bench, TallyDecider, TooMuch, count, only_outcomes
 
@@ -116,3 +116,33 @@ def test_a_repeat_in_the_same_turn_finds_the_first_outcome(bench: Bench) -> None
             engine.submit_many([count(name="mine", events=3), count(name="mine")])
         )
     assert (again.position, again.events, again.repeated) == (1, first.events, True)
+
+
+def test_many_repeats_are_answered_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list sent again costs one look into the log for each stream, not one for each command."""
+    commands = [count("ab"[n % 2], name=str(n), events=1 + n // 38) for n in range(40)]
+    reads: list[str] = []
+    read_versions = bench.log.read_versions
+
+    def counted(name: str, versions: set[int]) -> list[LogRow]:
+        reads.append(name)
+        return read_versions(name, versions)
+
+    with bench.engine() as engine:
+        first = only_outcomes(engine.submit_many(commands))
+        monkeypatch.setattr(bench.log, "read_versions", counted)
+        again = only_outcomes(engine.submit_many(commands))
+    assert [(o.position, o.events) for o in again] == [(o.position, o.events) for o in first]
+    assert all(outcome.repeated for outcome in again)
+    assert sorted(reads) == ["campaign:a", "campaign:b"]
+
+
+def test_a_repeat_of_what_is_not_there_is_a_fault(bench: Bench) -> None:
+    """A decider that remembers what the log has not is told off, not believed."""
+    with bench.engine() as engine:
+        engine.submit(count())
+        state = engine._states.get("campaign:a")
+        assert state is not None
+        state.names["never"] = 7
+        (result,) = engine.submit_many([count(name="never")])
+    assert isinstance(result, BrokenStream)

@@ -99,6 +99,20 @@ def test_the_follower_leaves_other_aggregates_alone(bench: Bench) -> None:
     assert snapshot(bench, decider) == 0
 
 
+def test_the_follower_goes_on_past_a_stream_it_cannot_read(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One unknown event does not keep all other campaigns without snapshots."""
+    counted(bench, 10)
+    with bench.log.turn() as turn:
+        turn.append([(11, turn.stream_number(A), 11, turn.at, "from.the.future.v9", b"{}")])
+    with bench.engine() as engine:
+        only_outcomes(engine.submit_many([count("b"), count("b")]))
+    assert snapshot(bench) == 1
+    assert bench.snapshots.head(stream("b"), 1) is not None
+    assert "from.the.future.v9" in caplog.text
+
+
 def test_another_schema_is_another_snapshot(bench: Bench) -> None:
     """After an upgrade the old state is not read; the next snapshot replaces it."""
     counted(bench, 10)

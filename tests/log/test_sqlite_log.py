@@ -79,6 +79,14 @@ def test_long_reads_go_page_by_page(log: SQLiteLog, monkeypatch: pytest.MonkeyPa
     assert [row.version for row in log.read_stream("b", 5, 4)] == [6, 7, 8, 9]
 
 
+def test_single_versions_are_read_together(log: SQLiteLog) -> None:
+    """In their order, each once; those that are not there are left out."""
+    append(log, ("a", 1), ("b", 1), ("a", 2), ("a", 3), ("a", 4))
+    assert [row.position for row in log.read_versions("a", [4, 2, 9, 4])] == [3, 5]
+    assert log.read_versions("a", []) == []
+    assert log.read_versions("c", [1]) == []
+
+
 def test_heads_are_the_streams_that_moved(log: SQLiteLog) -> None:
     """With their present versions, from the beginning or after a position."""
     append(log, ("a", 1), ("b", 1), ("a", 2))
@@ -241,6 +249,23 @@ def test_keys_stand_beside_their_events(log: SQLiteLog) -> None:
     with pytest.raises(IntegrityError), log.turn() as turn:
         turn.append([(2, number, 2, 0, "test.v1", b"")], [(b"k", b"e", number, 2, 2, 1)])
     assert log.last() == (1, 0)
+
+
+def test_many_keys_are_looked_up_together(log: SQLiteLog) -> None:
+    """Whatever their number."""
+    hashes = [n.to_bytes(2, "big") for n in range(2500)]
+    with log.turn() as turn:
+        number = turn.stream_number("a")
+        turn.append(
+            [(1, number, 1, 0, "test.v1", b"")],
+            [(key, b"d" + key, number, 1, 1, 1) for key in hashes[::2]],
+        )
+    with log.turn() as turn:
+        found = turn.keys(hashes)
+    assert sorted(found) == hashes[::2]
+    assert all(entry.digest == b"d" + key for key, entry in found.items())
+    with log.turn() as turn:
+        assert turn.keys([]) == {}
 
 
 def test_a_commit_that_fails_is_unknown(log: SQLiteLog) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from app.payments.port import CollectRequest, Outcome, PortError
 from app.payments.test_bank.cards import Behaviour
+from app.processes.grace import DropRunner
 from domain import commands as c
 from domain import events as e
 from domain.terms import DAY_MS
@@ -107,6 +108,17 @@ def test_retries_follow_the_schedule_until_the_grace_is_over(stage: Stage) -> No
     assert (dropped.no, dropped.at) == (2, DEADLINE + 7 * DAY_MS)
     assert stage.phase(campaign) == "settled"
     assert stage.processes.waiting() == {}
+
+
+def test_a_retry_lies_inside_the_grace(stage: Stage) -> None:
+    """A retry that the schedule sets for the end of the grace is not made any more."""
+    campaign = stage.campaign(retry_after_days=(7,), grace_days=7)
+    stage.pledge(campaign, behaviour="insufficient_funds")
+
+    stage.run_until(DEADLINE + 8 * DAY_MS)
+
+    assert len(stage.facts(e.CollectionRequested)) == 1
+    assert stage.state_of(campaign) == "dropped"
 
 
 def test_the_second_attempt_succeeds(stage: Stage) -> None:
@@ -216,6 +228,21 @@ def test_unconfirmed_is_dropped_and_can_no_longer_be_confirmed(stage: Stage) -> 
     stage.bank.confirm(waiting, stage.now, approved=True)
     assert [event.no for event in stage.facts(e.PledgeDropped)] == [1]
     assert stage.lines() == [("collected", 10_000)]
+
+
+def test_confirmed_just_before_the_grace_ended(stage: Stage) -> None:
+    """A confirmation that we have not heard of yet counts: the pledge is charged, not dropped."""
+    campaign = stage.campaign(grace_days=1, retry_after_days=())
+    stage.pledge(campaign, behaviour="needs_confirmation")
+    stage.run_until(DEADLINE)
+    stage.now = DEADLINE + DAY_MS
+    (waiting,) = stage.bank.operations()
+    stage.bank.confirm(waiting, stage.now - 1, approved=True)
+
+    assert DropRunner(stage.processes._world).step(stage.now) == 1
+
+    assert stage.state_of(campaign) == "collected"
+    assert stage.facts(e.PledgeDropped) == []
 
 
 def test_leaving_while_a_confirmation_waits(stage: Stage) -> None:

@@ -94,8 +94,11 @@ def test_a_refund_whose_answer_is_lost(stage: Stage) -> None:
     stage.step()
     assert stage.state_of(campaign) == "refund_requested"
     stage.bank.faults.after_money = lambda _keys: None
+    sent: list[str] = []
+    stage.bank.faults.before_money = sent.extend
     stage.run_until(PAYABLE + HOUR_MS)
 
+    assert sent == []
     assert stage.lines()[1:] == [("refunded", 4_000)]
     assert stage.state_of(campaign) == "partly_refunded"
 
@@ -234,6 +237,20 @@ def test_payouts_that_go_wrong(
     found = stage.look(campaign, lambda state: [p.state for p in state.payouts.values()])
     assert found == states
     assert stage.processes.waiting() == {}
+
+
+def test_a_payout_whose_answer_is_lost(stage: Stage) -> None:
+    """The provider is asked, not told again."""
+    campaign = succeeded(stage, 10_000)
+    stage.approve_payout(campaign, "TEST-TIMEOUT")
+    stage.step()
+    sent: list[str] = []
+    stage.bank.faults.before_money = sent.extend
+
+    stage.run_until(PAYABLE + HOUR_MS, news=False)
+
+    assert sent == []
+    assert len(stage.facts(e.PayoutSent)) == 1
 
 
 def test_no_payout_while_suspended(stage: Stage) -> None:

@@ -1,0 +1,421 @@
+"""The follower: reads the log in batches, and folds each into all views in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from msgspec import Struct
+from sqlalchemy import Connection, Table, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from domain.codec import CorruptEventError, UnknownEventError, decode
+from domain.events import AnyEvent, CampaignSubmitted
+from projections import pledges
+from projections.backer_ledger import BackerLedger
+from projections.campaign_pages import CampaignPages
+from projections.creator_desk import CreatorDesk
+from projections.facts import Fact
+from projections.journal import Journal
+from projections.pledge_book import PledgeBook
+from projections.pledge_changes import fold as fold_pledges
+from projections.rows import METADATA, table
+from projections.views import ViewsFile
+
+BATCH: Final = 10_000
+"""Events in one transaction. The more, the fewer times a page is written: with a thousand
+campaigns at once, 20,000 cost half of what 5,000 do per event; but a reader waits for a batch."""
+
+PAUSE_S: Final = 1.0
+"""How long the log is waited for before the follower looks whether it should stop."""
+
+LOOK_S: Final = 0.05
+"""How often a process whose own follower does not run looks how far another one is."""
+
+MOST_KNOWN: Final = 200_000
+"""Campaigns whose keys are remembered from batch to batch."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Row(Protocol):
+    """A stored fact, as a log gives it."""
+
+    @property
+    def position(self) -> int:
+        """Its place in the log, from 1 without a gap."""
+
+    @property
+    def tag(self) -> str:
+        """Its type and version."""
+
+    @property
+    def body(self) -> bytes:
+        """The fact, as `domain.codec` writes it."""
+
+
+class Fold(Protocol):
+    """What one batch does to a projection's tables."""
+
+    def fold(self, facts: Sequence[Fact]) -> None:
+        """Change rows in memory, as the facts say."""
+
+    def write(self) -> None:
+        """Write them."""
+
+
+class Projection(Protocol):
+    """A read model: its tables, and how facts change them.
+
+    Raise `version` with every change of the tables or of what is written into them. No row may
+    depend on a clock, a name, chance, or on how the log was cut into batches.
+    """
+
+    @property
+    def name(self) -> str:
+        """What its checkpoint is called."""
+
+    @property
+    def version(self) -> int:
+        """Which shape its tables have."""
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Its tables; nobody else writes to them."""
+
+    def begin(self, conn: Connection, book: PledgeBook) -> Fold:
+        """Begin a batch; `book` tells of every pledge that it changes."""
+
+
+class Target(Protocol):
+    """Where a follower writes: the current views, or one file of its own."""
+
+    def current(self) -> ViewsFile:
+        """The file to write to now."""
+
+
+PROJECTIONS: Final[tuple[Projection, ...]] = (
+    CampaignPages(),
+    BackerLedger(),
+    Journal(),
+    CreatorDesk(),
+)
+"""All of them. The rows of pledges lie under them, with a checkpoint of their own."""
+
+PLEDGES: Final = "pledges"
+
+
+class CheckpointRow(Struct):
+    """How far a projection has read a log."""
+
+    projection: str
+    log: str
+    version: int
+    position: int
+
+
+CHECKPOINTS: Final = table("checkpoints", CheckpointRow, ["projection", "log"])
+
+
+def tables_of(projections: Sequence[Projection]) -> list[Table]:
+    """Every table that a follower of these projections needs."""
+    own = [each for projection in projections for each in projection.tables]
+    return [CHECKPOINTS, *pledges.TABLES, *own]
+
+
+class UnreadableFactError(Exception):
+    """The log holds a fact that this code does not know or cannot read. It is never skipped."""
+
+
+class LogGapError(Exception):
+    """The log did not go on where it had ended."""
+
+
+class CheckpointMovedError(Exception):
+    """Another follower writes these views: this one stops."""
+
+
+class StaleViewsError(Exception):
+    """The views were written by another version: they are to be rebuilt."""
+
+
+class Follower:
+    """Keeps views level with a log.
+
+    `read(after, limit)` gives the log's rows after a position. One thread may step; any may wait.
+    `fault` is what stopped it: it stays, and every further step raises it again.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int, int], Sequence[Row]],
+        target: Target,
+        *,
+        log_id: str,
+        projections: Sequence[Projection] = PROJECTIONS,
+    ) -> None:
+        self._read = read
+        self._target = target
+        self._log_id = log_id
+        self._projections = projections
+        self._versions = {PLEDGES: pledges.VERSION} | {p.name: p.version for p in projections}
+        self._campaigns: dict[str, int] = {}
+        self._moved = threading.Condition()
+        self._waiters: dict[asyncio.Future[None], tuple[int, asyncio.AbstractEventLoop]] = {}
+        self._running = False
+        self._seen = 0
+        self.fault: Exception | None = None
+        self._file = target.current()
+        self._position = self._checkpoint(self._file)
+
+    @property
+    def position(self) -> int:
+        """How far the views have read the log."""
+        return self._position
+
+    def lag(self) -> int:
+        """By how many events the views are behind what was last heard of the log."""
+        return max(0, self._seen - self._position)
+
+    # --- Following -------------------------------------------------------------------------------
+
+    def step(self, limit: int = BATCH) -> int:
+        """Fold the next batch; return how many events it had.
+
+        Raises UnreadableFactError, LogGapError, CheckpointMovedError or StaleViewsError, and what
+        a fold raises. Nothing of a batch that failed is kept.
+        """
+        if self.fault is not None:
+            raise self.fault
+        try:
+            return self._step(limit)
+        except (UnreadableFactError, LogGapError, CheckpointMovedError, StaleViewsError) as fault:
+            self.fault = fault
+            raise
+
+    def _step(self, limit: int) -> int:
+        self._adopt()
+        rows = self._read(self._position, limit)
+        if not rows:
+            return 0
+        events, fault = self._decoded(rows)
+        if not events and fault is not None:
+            raise fault
+        while not self._folded(events):
+            self._adopt()
+            events = [event for event in events if event[0] > self._position]
+            if not events:
+                return 0
+        return len(events)
+
+    def catch_up(
+        self, until: int | None = None, progress: Callable[[int], None] | None = None
+    ) -> int:
+        """Step to a position or the end of the log; return how many events that were."""
+        total = 0
+        while until is None or self._position < until:
+            limit = BATCH if until is None else min(BATCH, until - self._position)
+            events = self.step(limit)
+            if not events:
+                break
+            total += events
+            if progress is not None:
+                progress(self._position)
+        return total
+
+    def run(self, stop: threading.Event, wait: Callable[[int, float], int]) -> None:
+        """Follow until told to stop, or until a fault; what a thread runs.
+
+        `wait(after, timeout)` waits for an event after a position and returns the last position.
+        """
+        self._running = True
+        try:
+            while not stop.is_set():
+                self._seen = wait(self._position, PAUSE_S)
+                self.step()
+        except Exception as fault:
+            self.fault = fault
+            _logger.exception("the views stand still at position %d", self._position)
+        finally:
+            self._running = False
+
+    def _decoded(
+        self, rows: Sequence[Row]
+    ) -> tuple[list[tuple[int, AnyEvent]], UnreadableFactError | None]:
+        """The events up to the first that cannot be read, and what is wrong with that one."""
+        events: list[tuple[int, AnyEvent]] = []
+        expected = self._position
+        for row in rows:
+            expected += 1
+            if row.position != expected:
+                raise LogGapError(f"the log goes on at {row.position}, not at {expected}")
+            try:
+                events.append((row.position, decode(row.tag, row.body)))
+            except (UnknownEventError, CorruptEventError) as fault:
+                unreadable = UnreadableFactError(f"position {row.position}: {fault}")
+                unreadable.__cause__ = fault
+                return events, unreadable
+        return events, None
+
+    # --- A batch ---------------------------------------------------------------------------------
+
+    def _folded(self, events: Sequence[tuple[int, AnyEvent]]) -> bool:
+        """Write a batch; False where the views were rebuilt meanwhile and nothing was written."""
+        last = events[-1][0]
+        with self._file.writer.begin() as conn:
+            # A rebuild switches while it holds this lock: now it is certain which file is current.
+            if self._target.current() is not self._file:
+                return False
+            self._move(conn, last)
+            facts = self._facts(conn, events)
+            book = PledgeBook(conn)
+            folds = [projection.begin(conn, book) for projection in self._projections]
+            fold_pledges(book, facts)
+            for fold in folds:
+                fold.fold(facts)
+            book.write()
+            for fold in folds:
+                fold.write()
+        self._tell(last)
+        return True
+
+    def _move(self, conn: Connection, position: int) -> None:
+        """Move every checkpoint, each from exactly where this follower left it."""
+        columns = CHECKPOINTS.c
+        for name, version in self._versions.items():
+            moved = conn.execute(
+                update(CHECKPOINTS)
+                .where(
+                    columns.projection == name,
+                    columns.log == self._log_id,
+                    columns.version == version,
+                    columns.position == self._position,
+                )
+                .values(position=position)
+            )
+            if moved.rowcount != 1:
+                raise CheckpointMovedError(
+                    f"the views were not at position {self._position} any more:"
+                    " another follower writes them"
+                )
+
+    def _facts(self, conn: Connection, events: Sequence[tuple[int, AnyEvent]]) -> list[Fact]:
+        """Give each event its campaign's key."""
+        known = self._campaigns
+        if len(known) > MOST_KNOWN:
+            known.clear()
+        missing = set()
+        for position, event in events:
+            if isinstance(event, CampaignSubmitted):
+                known[event.stream] = position
+            elif event.stream not in known:
+                missing.add(event.stream)
+        known.update(pledges.campaign_keys(conn, missing))
+        return [Fact(position, known[event.stream], event) for position, event in events]
+
+    # --- The file --------------------------------------------------------------------------------
+
+    def _adopt(self) -> None:
+        """Go over to the current file where the views were rebuilt."""
+        file = self._target.current()
+        if file is not self._file:
+            self._file.close_sync()
+            self._file = file
+            self._position = self._checkpoint(file)
+
+    def _checkpoint(self, file: ViewsFile) -> int:
+        """Where the file's views stand; tables and checkpoints are made for a log never read."""
+        columns = CHECKPOINTS.c
+        with file.writer.begin() as conn:
+            CHECKPOINTS.create(conn, checkfirst=True)
+            wanted = select(columns.projection, columns.version, columns.position)
+            found = conn.execute(wanted.where(columns.log == self._log_id)).all()
+            if not found:
+                METADATA.create_all(conn, tables=tables_of(self._projections))
+                conn.execute(
+                    insert(CHECKPOINTS),
+                    [
+                        {"projection": name, "log": self._log_id, "version": version, "position": 0}
+                        for name, version in self._versions.items()
+                    ],
+                )
+                return 0
+        positions = {position for _, _, position in found}
+        if {name: version for name, version, _ in found} != self._versions or len(positions) != 1:
+            raise StaleViewsError(
+                "The views were written by another version of Tributary:"
+                " run `tributary rebuild`, or delete them."
+            )
+        return int(positions.pop())
+
+    # --- Waiting ---------------------------------------------------------------------------------
+
+    def _tell(self, position: int) -> None:
+        with self._moved:
+            self._position = position
+            self._seen = max(self._seen, position)
+            self._moved.notify_all()
+            due: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+            for future, (wanted, loop) in list(self._waiters.items()):
+                if wanted <= position:
+                    due.setdefault(loop, []).append(future)
+                    del self._waiters[future]
+        for loop, futures in due.items():
+            loop.call_soon_threadsafe(_wake, futures)
+
+    def wait_for(self, position: int, timeout: float) -> bool:
+        """Wait up to `timeout` seconds until the views have read a position; whether they have."""
+        deadline = time.monotonic() + timeout
+        while self._position < position:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            with self._moved:
+                self._moved.wait_for(
+                    lambda: self._position >= position, left if self._running else LOOK_S
+                )
+            if not self._running and self._stands() >= position:
+                return True
+        return True
+
+    async def wait_for_async(self, position: int, timeout: float) -> bool:  # noqa: ASYNC109
+        """The same, for a coroutine."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while self._position < position:
+            left = deadline - loop.time()
+            if left <= 0:
+                return False
+            future: asyncio.Future[None] = loop.create_future()
+            with self._moved:
+                if self._position >= position:
+                    return True
+                self._waiters[future] = position, loop
+            try:
+                await asyncio.wait([future], timeout=left if self._running else min(left, LOOK_S))
+            finally:
+                self._waiters.pop(future, None)
+            if not self._running and await asyncio.to_thread(self._stands) >= position:
+                return True
+        return True
+
+    def _stands(self) -> int:
+        """Where the views stand, whoever writes them."""
+        with self._target.current().reader_sync.connect() as conn:
+            return stands_at(conn, self._log_id)
+
+
+def stands_at(conn: Connection, log_id: str) -> int:
+    """How far the views of a file have read a log."""
+    wanted = select(CHECKPOINTS.c.position).where(CHECKPOINTS.c.log == log_id)
+    return min(conn.execute(wanted).scalars(), default=0)
+
+
+def _wake(futures: Sequence[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)

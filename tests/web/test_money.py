@@ -1,0 +1,73 @@
+"""Amounts as people read and type them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.web.money import brief, major, money, parse_amount
+from domain.money import EXPONENTS
+
+
+@pytest.mark.parametrize(
+    ("amount_minor", "currency", "written"),
+    [
+        (80_000, "JPY", "¥80,000"),
+        (8_000_000, "CNY", "¥80,000"),
+        (123_450, "BRL", "R$1,234.50"),
+        (356_5, "EUR", "€35.65"),
+        (1_500, "KWD", "KWD\N{NO-BREAK SPACE}1.500"),
+        (-500, "USD", "\N{MINUS SIGN}$5"),
+        (0, "CNY", "¥0"),
+    ],
+)
+def test_written(amount_minor: int, currency: str, written: str) -> None:
+    """Symbols where readers know them, codes elsewhere, decimals only where there are any."""
+    assert money(amount_minor, currency) == written
+
+
+def test_an_ambiguous_symbol_gets_its_code_where_currencies_meet() -> None:
+    """Yuan and yen share a symbol, so among others the code stands beside it; the euro needs none."""
+    assert money(100, "CNY", coded=True) == "¥1\N{NO-BREAK SPACE}CNY"
+    assert money(100, "EUR", coded=True) == "€1"
+
+
+@pytest.mark.parametrize(
+    ("typed", "currency", "amount_minor"),
+    [
+        ("25", "CNY", 2_500),
+        ("25.5", "CNY", 2_550),
+        ("1,234.50", "EUR", 123_450),
+        ("¥ 80,000", "JPY", 80_000),
+        ("25.000", "JPY", 25),
+        ("1.234", "KWD", 1_234),
+    ],
+)
+def test_typed(typed: str, currency: str, amount_minor: int) -> None:
+    """What people type is read as minor units."""
+    assert parse_amount(typed, currency) == amount_minor
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "abc", "-5", "25,50", "1e5", "٥٠", "1.234", "5 5x", "1,23,456", "9" * 40]
+)
+def test_not_an_amount(typed: str) -> None:
+    """What could be meant in two ways, or is none, is not guessed at."""
+    assert parse_amount(typed, "CNY") is None
+
+
+@given(st.integers(0, 10**12), st.sampled_from(sorted(EXPONENTS)))
+def test_what_is_written_can_be_typed(amount_minor: int, currency: str) -> None:
+    """Reading what was written gives the same amount."""
+    assert parse_amount(major(amount_minor, currency), currency) == amount_minor
+    assert parse_amount(money(amount_minor, currency), currency) == amount_minor
+
+
+@pytest.mark.parametrize(
+    ("amount_minor", "written"),
+    [(8_000_000, "¥80k"), (150_000_000, "¥1.5M"), (200_000, "¥2,000"), (0, "¥0")],
+)
+def test_brief(amount_minor: int, written: str) -> None:
+    """Axes have little room."""
+    assert brief(amount_minor, "CNY") == written
