@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from litestar import Litestar, Router
-from litestar.datastructures import CacheControlHeader
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins.jinja import JinjaTemplateEngine
-from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 
 from app.api.access import bearer_keys
@@ -30,16 +28,17 @@ from app.web.ledger import change_card, find_pledge, show_ledger, show_pledge, w
 from app.web.pledging import come_back, show_form, take_form
 from app.web.security import add_security_headers
 from app.web.site import Site
-from app.web.templating import STATIC, STATIC_PATH, environment
+from app.web.static_files import static_file
+from app.web.templating import STATIC_PATH, environment
 from app.web.visitors import Visitors
 from app.web.webhooks import hear_test_bank
 from app.wiring import Platform
 
 MAX_BODY_BYTES: Final = 2**20
 """What a request may send, where its address does not say otherwise."""
-STATIC_MAX_AGE_S: Final = 3_600
 
 PAGES: Final = (
+    static_file,
     home,
     favicon,
     show_campaign,
@@ -72,11 +71,6 @@ def create_app(platform: Platform) -> Litestar:
             _api(platform),
             Router("/", route_handlers=[live, ready, hear_test_bank, *PAGES]),
             test_bank_router(platform.bank, clock=platform.clock, static_path=STATIC_PATH),
-            create_static_files_router(
-                path=STATIC_PATH,
-                directories=[STATIC],
-                cache_control=CacheControlHeader(public=True, max_age=STATIC_MAX_AGE_S),
-            ),
         ],
         dependencies={
             "platform": Provide(lambda: platform, sync_to_thread=False),

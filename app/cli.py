@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -78,6 +79,12 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(work)
 
 
+def _run_until_told(work: Coroutine[Any, Any, None]) -> None:
+    """Run a server; Ctrl-C is how it is told to stop, not a fault."""
+    with suppress(KeyboardInterrupt):
+        _run(work)
+
+
 # --- Serving -------------------------------------------------------------------------------------
 
 
@@ -89,7 +96,7 @@ def serve(options: Options, host: str | None, port: int | None) -> None:
     """Serve the site and the API, and run the processes behind them."""
     from app.serving import serve as serve_platform
 
-    _run(serve_platform(options.with_address(host, port)))
+    _run_until_told(serve_platform(options.with_address(host, port)))
 
 
 @main.command()
@@ -100,7 +107,7 @@ def demo(options: Options, host: str | None, port: int | None) -> None:
     """Fill an empty data directory with sample campaigns, serve it, and keep it lively."""
     from app.serving import serve_demo
 
-    _run(serve_demo(options.with_address(host, port, demo=True), options.say))
+    _run_until_told(serve_demo(options.with_address(host, port, demo=True), options.say))
 
 
 # --- Histories -----------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ moment, some of these while it is still starting, or by itself in the middle of 
 clients go on with the next server; they send some of the pledges that got no answer again. At the
 end every acknowledged pledge has to be in the log exactly once, with the number and the position
 that were acknowledged; any other pledge there was sent by a client that got no answer; no reward is
-oversold; and `audit verify` finds nothing. Exit code 0, or 1 with each fault in a line.
+oversold; and `audit verify` and `audit replay` find nothing. Exit code 0, or 1 with each fault in a
+line.
 
 SIGKILL ends a process, not the machine: what the system has taken over for writing stays. That a
 commit survives a power cut is SQLite's own promise (`synchronous = FULL`) and is not shown here.
@@ -22,20 +23,22 @@ import argparse
 import asyncio
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 import msgspec
 from msgspec import Struct
 
+from app.audit.replay import replay
 from app.audit.verify import verify
 from bench.crash_clients import Client, Intent, Shelf
-from bench.crash_server import Kill, Moment
+from bench.crash_server import LOG_NAME, Kill, Moment
 from bench.crash_stage import NotServing, Offer, ServerProcess, Stage, prepare
 from bench.crash_verdict import faults, pledges_in, read_log
 
@@ -53,15 +56,15 @@ LONGEST_LIFE_S: Final = 0.6
 """How long a server lives at most once it listens, when it is killed from outside."""
 MOST_TURNS: Final = 40
 """The turns that a server lives at most, when it dies inside one."""
+MOST_TURNS_PLANTED: Final = 3
 WHILE_STARTING: Final = 0.15
 """How many of the kills from outside come before it listens."""
 STARTS_WITHIN_S: Final = 0.5
 TURN_COMES_WITHIN_S: Final = 60.0
 """A server that lives longer than this, though it should die in a turn, is a fault of its own."""
 
-Planted = Literal["answer-before-commit"]
-Way = Literal["while starting", "while serving", "after_append", "before_commit", "after_commit"]
 
+PLANT: Final = "answer-before-commit"
 MOMENTS: Final[tuple[Moment, ...]] = get_args(Moment)
 
 
@@ -86,8 +89,8 @@ class Figures(Struct, frozen=True, kw_only=True):
 
 
 def kill_in_a_loop(
-    stage: Stage, kills: int, in_turn: int, seed: int, planted: Planted | None
-) -> tuple[list[Intent], Counter[Way]]:
+    stage: Stage, kills: int, in_turn: int, seed: int, *, planted: bool
+) -> tuple[list[Intent], Counter[str]]:
     """Run the clients over so many lives of the server; return what they know, and who died how.
 
     Raises NotServing.
@@ -97,14 +100,15 @@ def kill_in_a_loop(
     clients = [Client(stage, shelves, seed * CLIENTS + number) for number in range(CLIENTS)]
     for client in clients:
         client.start()
-    ways: Counter[Way] = Counter()
+    ways: Counter[str] = Counter()
     try:
-        for inside in _shuffled(chance, kills, in_turn):
+        for moment in _moments(chance, kills, in_turn):
             if planted:
-                ways[_die_in_turn(stage, Kill("before_commit", chance.randint(1, 5)), planted)] += 1
-            elif inside:
-                kill = Kill(chance.choice(MOMENTS), chance.randint(1, MOST_TURNS))
-                ways[_die_in_turn(stage, kill, None)] += 1
+                kill = Kill("before_commit", chance.randint(1, MOST_TURNS_PLANTED))
+                ways[_die_in_turn(stage, kill, planted=True)] += 1
+            elif moment:
+                kill = Kill(moment, chance.randint(1, MOST_TURNS))
+                ways[_die_in_turn(stage, kill, planted=False)] += 1
             else:
                 ways[_kill_from_outside(stage, chance)] += 1
     finally:
@@ -115,38 +119,42 @@ def kill_in_a_loop(
     return [intent for client in clients for intent in client.intents], ways
 
 
-def _shuffled(chance: random.Random, kills: int, in_turn: int) -> list[bool]:
-    inside = [number < in_turn for number in range(kills)]
-    chance.shuffle(inside)
-    return inside
+def _moments(chance: random.Random, kills: int, in_turn: int) -> list[Moment | None]:
+    """For each kill the moment of a turn, all as often; None: from outside."""
+    moments: list[Moment | None] = [MOMENTS[number % len(MOMENTS)] for number in range(in_turn)]
+    moments += [None] * (kills - in_turn)
+    chance.shuffle(moments)
+    return moments
 
 
-def _kill_from_outside(stage: Stage, chance: random.Random) -> Way:
-    way: Way = "while starting" if chance.random() < WHILE_STARTING else "while serving"
+def _kill_from_outside(stage: Stage, chance: random.Random) -> str:
+    starting = chance.random() < WHILE_STARTING
     server = ServerProcess(stage)
     try:
-        if way == "while starting":
+        if starting:
             time.sleep(chance.uniform(0, STARTS_WITHIN_S))
         else:
             server.wait_until_up()
             time.sleep(chance.uniform(0, LONGEST_LIFE_S))
     finally:
         server.kill()
-    return way
+    return "while starting" if starting else "while serving"
 
 
-def _die_in_turn(stage: Stage, kill: Kill, planted: Planted | None) -> Way:
+def _die_in_turn(stage: Stage, kill: Kill, *, planted: bool) -> str:
     """Let a server die by itself. Raises NotServing where the turn does not come."""
-    server = ServerProcess(stage, kill, answer_before_commit=planted is not None)
+    server = ServerProcess(stage, kill, answer_before_commit=planted)
     try:
         if not server.ended_within(TURN_COMES_WITHIN_S):
             raise NotServing(f"{kill} did not come within {TURN_COMES_WITHIN_S:,.0f} s")
     finally:
-        server.kill()
+        ended = server.kill()
+    if ended != -signal.SIGKILL:
+        raise NotServing(f"the server ended with exit code {ended} instead of at {kill}")
     return kill.moment
 
 
-def figures(stage: Stage, intents: list[Intent], ways: Counter[Way], seconds: float) -> Figures:
+def figures(stage: Stage, intents: list[Intent], ways: Counter[str], seconds: float) -> Figures:
     """Compare the log with what the clients know, audit it, and count."""
     rows = read_log(stage.settings.log_path)
     limits = {
@@ -157,13 +165,13 @@ def figures(stage: Stage, intents: list[Intent], ways: Counter[Way], seconds: fl
     }
     found = faults(intents, rows, limits)
     audit, _ = verify(stage.settings.log_path, stage.settings.test_bank_path)
-    found += [f"audit: {violation}" for violation in audit.violations]
-    if not all(ways[moment] for moment in MOMENTS if sum(ways.values()) >= 100):
-        found.append("not every moment of a turn was met")
+    found += [f"audit verify: {violation}" for violation in audit.violations]
+    views, _ = replay(stage.settings.log_path, stage.settings.views_path)
+    found += [f"audit replay: {difference}" for difference in views.differences]
     recorded = {event.pledge_id for _, event in pledges_in(rows)}
     unanswered = [intent for intent in intents if not intent.made and not intent.refused]
     return Figures(
-        kills={way: count for way, count in sorted(ways.items())},
+        kills=dict(sorted(ways.items())),
         in_turn=sum(ways[moment] for moment in MOMENTS),
         seconds=round(seconds, 1),
         events=len(rows),
@@ -207,7 +215,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--in-turn", type=int, help="of these, inside a turn (default: a fifth)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--plant", choices=get_args(Planted), help="a bug that has to be found")
+    parser.add_argument("--plant", choices=[PLANT], help="a bug that has to be found")
     parser.add_argument("--data", type=Path, help="a directory that is not there yet; it is kept")
     parser.add_argument("--json", action="store_true", help="print one object")
     options = parser.parse_args()
@@ -217,7 +225,12 @@ def main() -> None:
     data_dir = options.data or Path(tempfile.mkdtemp(prefix="tributary-crash-"))
     stage = asyncio.run(prepare(data_dir, OFFERS, BACKERS))
     began = time.monotonic()
-    intents, ways = kill_in_a_loop(stage, options.kills, in_turn, options.seed, options.plant)
+    try:
+        intents, ways = kill_in_a_loop(
+            stage, options.kills, in_turn, options.seed, planted=options.plant is not None
+        )
+    except NotServing as fault:
+        sys.exit(f"{fault}; see {data_dir / LOG_NAME}")
     found = figures(stage, intents, ways, time.monotonic() - began)
     if options.json:
         print(msgspec.json.encode(found).decode())

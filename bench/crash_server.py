@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from app.engine import Engine
+from app.engine import Engine, Outcome
 from app.engine.waiting import UNANSWERED, Entry
 from app.log import TurnHooks
 from app.serving import serve_platform
@@ -27,7 +27,7 @@ Moment = Literal["after_append", "before_commit", "after_commit"]
 LOG_NAME: Final = "server.log"
 """Where in the data directory the servers write what they have to say."""
 
-ANSWER_ARRIVES_S: Final = 0.2
+ANSWER_ARRIVES_S: Final = 0.3
 """How long a planted early answer has to reach its client before the server dies."""
 
 
@@ -110,12 +110,18 @@ class _EarlyAnswers:
         self._engine = engine
 
     def answer(self) -> None:
-        """Answer whoever has an outcome, before the commit; then die, when it is time."""
+        """Answer whoever has an outcome, before the commit. When it is time, die after a turn in
+        which a client was told of a pledge.
+        """
         if self._engine is None:
             return
         decided = [entry for entry in self._batch if entry[0].results[entry[1]] is not UNANSWERED]
         self._engine._answer(decided)  # noqa: SLF001 - the same
-        if decided and self._due():
+        told = any(
+            job.future is not None and job.left == 0 and isinstance(job.results[index], Outcome)
+            for job, index in decided
+        )
+        if told and self._due():
             time.sleep(ANSWER_ARRIVES_S)
             _die()
 

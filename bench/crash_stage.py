@@ -30,7 +30,9 @@ UP_WITHIN_S: Final = 60.0
 # A server is a process of its own, but forked from one that has imported everything: two hundred
 # starts would otherwise be two hundred times the same imports.
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["bench.crash_server"])
+_context.set_forkserver_preload(
+    ["bench.crash_server", "bench.crash_clients", "app.audit.replay", "app.audit.verify"]
+)
 
 
 def new_id() -> str:
@@ -106,6 +108,7 @@ async def prepare(data_dir: Path, offers: Sequence[Offer], backers: int) -> Stag
             for backer, reference in zip(ids, references, strict=True)
         ]
         campaigns = [_launch(platform, offer, channel, staff, creator) for offer in offers]
+        platform.follower.catch_up()
     return Stage(
         settings,
         token,

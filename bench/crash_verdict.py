@@ -57,7 +57,7 @@ def faults(
 def _gaps(where: str, numbers: Sequence[int]) -> Iterator[str]:
     for expected, number in enumerate(numbers, 1):
         if number != expected:
-            yield f"{where} has {number:,} where {expected:,} comes next"
+            yield f"{where}: {number:,} where {expected:,} comes next"
             return
 
 

@@ -128,6 +128,22 @@ def verify_all(options: Options) -> None:
         sys.exit(FOUND)
 
 
+@audit.command("replay")
+@click.pass_obj
+@_told
+def replay_views(options: Options) -> None:
+    """Make the read models anew from the log and compare them with the live ones."""
+    from app.audit import replay  # noqa: PLC0415 - the other commands need no views
+
+    places = options.settings
+    with _progress("Replaying") as progress:
+        found, effort = replay.replay(places.log_path, places.views_path, progress)
+    click.echo(_pace(found.events, effort.seconds), err=options.json)
+    _print(options, found, replay.describe(found, effort))
+    if not found.identical:
+        sys.exit(FOUND)
+
+
 _CAMPAIGN = click.argument("campaign")
 _AT = click.option("--at", "moment", metavar="POSITION|TIME", help="As it was then; UTC.")
 
@@ -142,10 +158,26 @@ def explain_number(
     options: Options, campaign: str, number: explain.Number, moment: str | None
 ) -> None:
     """List the events behind a NUMBER of a CAMPAIGN (its id, or the beginning of it)."""
-    with closing(AuditLog(options.settings.log_path)) as log:
+    places = options.settings
+    with closing(AuditLog(places.log_path)) as log:
+        campaign_id = log.campaign_named(campaign)
+        # First the page, then the log: so the page has read no further than we do.
+        shown = None if moment else _shown(log, places.views_path, campaign_id, number)
         position = position_of(log, moment)
-        found = explain.explain(log, log.campaign_named(campaign), number, position)
+        found = explain.explain(log, campaign_id, number, position, shown)
     _print(options, found, explain.describe(found))
+    if found.page is not None and not found.page.agrees:
+        sys.exit(FOUND)
+
+
+def _shown(
+    log: AuditLog, views: Path, campaign_id: str, number: explain.Number
+) -> explain.Shown | None:
+    if not views.is_file():
+        return None
+    from app.audit.live_views import shown_number  # noqa: PLC0415 - a log alone needs no views
+
+    return shown_number(views, log.log_id, campaign_id, number)
 
 
 @audit.command("show")

@@ -68,6 +68,16 @@ def tables_of(connection: sqlite3.Connection) -> dict[str, Table]:
     return found
 
 
+def count_rows(connection: sqlite3.Connection) -> tuple[int, int]:
+    """How many tables a file has, and how many rows they have together."""
+    names = tables_of(connection)
+    rows = 0
+    for name in names:
+        (count,) = connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()  # noqa: S608
+        rows += count
+    return len(names), rows
+
+
 def differences(live: sqlite3.Connection, replayed: sqlite3.Connection) -> Iterator[Difference]:
     """Every difference between two files, table by table, in bounded memory."""
     theirs, ours = tables_of(live), tables_of(replayed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -41,7 +41,22 @@ class Change(Struct, frozen=True):
     total_minor: int
 
 
-class Explanation(Struct, frozen=True):
+class Shown(NamedTuple):
+    """What a campaign's page shows of a number, and how far the page has read the log."""
+
+    amount_minor: int
+    position: int
+
+
+class Page(Struct, frozen=True):
+    """What the campaign's page shows at `position`, and whether the events say the same."""
+
+    position: int
+    shown_minor: int
+    agrees: bool
+
+
+class Explanation(Struct, frozen=True, omit_defaults=True):
     """A number of a campaign at a position, and every event that moved it until then."""
 
     campaign_id: str
@@ -50,10 +65,16 @@ class Explanation(Struct, frozen=True):
     position: int
     total_minor: int
     changes: list[Change]
+    page: Page | None = None
 
 
-def explain(log: AuditLog, campaign_id: str, number: Number, position: int) -> Explanation:
-    """Find what one number is made of; raises CannotAudit where the campaign had not begun."""
+def explain(
+    log: AuditLog, campaign_id: str, number: Number, position: int, shown: Shown | None = None
+) -> Explanation:
+    """Find what one number is made of, and compare it with what was `shown` up to there.
+
+    Raises CannotAudit where the campaign had not begun.
+    """
     figures = Figures()
     name = f"{number}_minor"
     total_minor = 0
@@ -70,7 +91,16 @@ def explain(log: AuditLog, campaign_id: str, number: Number, position: int) -> E
             total_minor = now_minor
     if not currency:
         raise CannotAudit(f"Campaign {campaign_id} had not begun at position {position:,}.")
-    return Explanation(campaign_id, number, currency, position, total_minor, changes)
+    page = None
+    if shown is not None:
+        agrees = shown.amount_minor == _total_at(changes, shown.position)
+        page = Page(shown.position, shown.amount_minor, agrees)
+    return Explanation(campaign_id, number, currency, position, total_minor, changes, page)
+
+
+def _total_at(changes: list[Change], position: int) -> int:
+    until = (change.total_minor for change in reversed(changes) if change.position <= position)
+    return next(until, 0)
 
 
 def _currency_of(event: AnyEvent) -> str:
@@ -99,3 +129,7 @@ def describe(found: Explanation) -> Iterator[str]:
             f" {moved:>20} {total:>20}"
         )
     yield f"{len(found.changes):,} events, {money_text(found.total_minor, currency)}"
+    if found.page is not None:
+        shown = money_text(found.page.shown_minor, currency)
+        verdict = "the same" if found.page.agrees else "NOT what the events say"
+        yield f"The campaign's page shows {shown} at position {found.page.position:,}: {verdict}"

@@ -7,13 +7,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from app.audit.explain import Shown
 from app.audit.reader import CannotAudit, open_for_reading
 from projections.campaign_pages import PAGES
 from projections.runner import CHECKPOINTS
 
-_STANDS: Final = (
-    f"SELECT projection, version, position FROM {CHECKPOINTS.name} WHERE log = ?"  # noqa: S608
-)
+_STANDS: Final = f"SELECT projection, version, position FROM {CHECKPOINTS.name} WHERE log = ?"  # noqa: S608
 
 
 class Checkpoint(NamedTuple):
@@ -21,13 +20,6 @@ class Checkpoint(NamedTuple):
 
     projection: str
     version: int
-    position: int
-
-
-class Shown(NamedTuple):
-    """What a campaign's page shows of a number, and how far the page has read the log."""
-
-    amount_minor: int
     position: int
 
 
@@ -56,6 +48,6 @@ def shown_number(path: Path, log_id: str, campaign_id: str, number: str) -> Show
     with closing(open_for_reading(path)) as views:
         views.execute("BEGIN")  # both answers are of one moment
         position = min(checkpoint.position for checkpoint in checkpoints(views, log_id))
-        query = f"SELECT {number}_minor FROM {PAGES.table.name} WHERE campaign_id = ?"  # noqa: S608
+        query = f"SELECT {number}_minor FROM {PAGES.name} WHERE campaign_id = ?"  # noqa: S608
         found = views.execute(query, (campaign_id,)).fetchone()
     return None if found is None else Shown(found[0], position)

@@ -47,7 +47,8 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     """
     if not path.is_file():
         raise CannotAudit(f"There is no {path}.")
-    location = f"{path.resolve().as_uri()}?mode=ro"
+    path = path.resolve()  # beside what a link names, not beside the link, SQLite keeps its files
+    location = f"{path.as_uri()}?mode=ro"
     shared = path.with_name(f"{path.name}-shm")
     if not os.access(path.parent, os.W_OK) and not shared.exists():
         location += "&immutable=1"

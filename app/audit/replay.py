@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
-from app.audit.differences import Difference, differences, tables_of
+from app.audit.differences import Difference, count_rows, differences
 from app.audit.live_views import checkpoints, copy_views
 from app.audit.progress import Progress, unseen
-from app.audit.reader import AuditLog, CannotAudit
+from app.audit.reader import AuditLog, CannotAudit, open_for_reading
 from projections.pledge_book import FactsDisagreeError
 from projections.runner import Follower, LogGapError, UnreadableFactError
 from projections.views import ViewsFile
@@ -37,12 +35,11 @@ class Replayed(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Effort(Struct, frozen=True):
-    """What a replay took."""
+    """What a replay took: seconds to make the views anew, and rows to compare them."""
 
+    seconds: float
     tables: int
     rows: int
-    replay_s: float
-    compare_s: float
 
 
 def replay(
@@ -51,29 +48,62 @@ def replay(
     """Make the views anew in a temporary directory, and compare them with a copy of the live ones.
 
     Both are as of the position where the copy stands, so that a server may go on meanwhile.
-    Raises CannotAudit where there is no log, there are no views, or either cannot be followed.
+    Raises CannotAudit where there is no log, there are no views, or they cannot be followed.
     """
     with (
         closing(AuditLog(log_path)) as log,
         tempfile.TemporaryDirectory(prefix="tributary-audit-") as folder,
     ):
-        live, anew = Path(folder, "live.db"), ViewsFile(Path(folder, "replayed.db"))
+        live, anew = Path(folder, "live.db"), Path(folder, "replayed.db")
         copy_views(views_path, live)
         began = time.perf_counter()
-        try:
-            events = _follow(log, live, anew, progress)
-        finally:
-            anew.close_sync()
-        replayed = time.perf_counter()
-        found, tables, rows = _compare(live, anew.path)
-        compared = time.perf_counter()
-    listed = list(islice(found, LISTED))
-    return (
-        Replayed(
-            events=events,
-            identical=not found,
-            differences=listed,
-            count=len(found) if len(found) > LISTED else 0,
-        ),
-        Effort(tables, rows, replayed - began, compared - replayed),
+        events = _follow(log, live, anew, progress)
+        seconds = time.perf_counter() - began
+        with closing(open_for_reading(live)) as theirs, closing(open_for_reading(anew)) as ours:
+            tables, rows = count_rows(ours)
+            listed, count = [], 0
+            for difference in differences(theirs, ours):
+                count += 1
+                if count <= LISTED:
+                    listed.append(difference)
+    found = Replayed(
+        events=events,
+        identical=not count,
+        differences=listed,
+        count=count if count > LISTED else 0,
     )
+    return found, Effort(seconds, tables, rows)
+
+
+def _follow(log: AuditLog, live: Path, anew: Path, progress: Progress) -> int:
+    """Fold the log into empty views up to where the live ones stand; return how many events."""
+    with closing(open_for_reading(live)) as views:
+        stands = checkpoints(views, log.log_id)
+    until = max(checkpoint.position for checkpoint in stands)
+    progress(0, until)
+    file = ViewsFile(anew)
+    try:
+        follower = Follower(log.read, file, log_id=log.log_id)
+        with closing(open_for_reading(anew)) as empty:
+            fresh = checkpoints(empty, log.log_id)
+        if {each[:2] for each in stands} != {each[:2] for each in fresh}:
+            raise CannotAudit(
+                "The views were written by another version of Tributary: run `tributary rebuild`."
+            )
+        return follower.catch_up(until, lambda position: progress(position, until))
+    except (LogGapError, UnreadableFactError, FactsDisagreeError) as fault:
+        raise CannotAudit(
+            f"The log cannot be followed to its end: {fault}. `audit verify` tells more."
+        ) from fault
+    finally:
+        file.close_sync()
+
+
+def describe(found: Replayed, effort: Effort) -> Iterator[str]:
+    """Say it in lines of text."""
+    for difference in found.differences:
+        yield str(difference)
+    if found.count:
+        yield f"… {found.count:,} differences in all"
+    result = "identical" if found.identical else "different"
+    yield f"{effort.rows:,} rows of {effort.tables} tables compared: {result}"

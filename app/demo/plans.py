@@ -21,19 +21,23 @@ Story = Literal[
 
 
 class PlannedReward(Struct, frozen=True, kw_only=True):
-    """A reward; `price` is in major units of the campaign's currency."""
+    """A reward; `price` is in major units of the campaign's currency. The sample pledges take at
+    most `sold` pieces of a limited one.
+    """
 
     title: str
     description: str
     price: float
     limit: int | None = None
+    sold: int = 10_000
     ships: bool = False
     add_on: bool = False
 
 
 class Plan(Struct, frozen=True, kw_only=True):
     """One sample campaign. Times are days before (-) or after (+) the start of the demo; amounts
-    are in major units; `backers` pledge until now or the end, whichever comes first.
+    are in major units; `backers` pledge until now or the end, whichever comes first. With `percent`
+    a last pledge brings it to that part of the goal.
     """
 
     title: str
@@ -46,6 +50,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     end_day: float
     backers: int
     gifts: tuple[int, ...]
+    percent: int = 0
     model: Model = "all_or_nothing"
     collect_at: CollectAt = "success"
     rewards: tuple[PlannedReward, ...] = ()
@@ -85,8 +90,9 @@ PLANS: tuple[Plan, ...] = (
         goal=800_000,
         launch_day=-29,
         end_day=_MINUTES_4,
-        backers=210,
+        backers=150,
         gifts=(1000, 2000, 3000, 5000),
+        percent=96,
         rewards=(
             PlannedReward(
                 title="Your name on a shelf",
@@ -128,6 +134,7 @@ PLANS: tuple[Plan, ...] = (
                 description="A wool blanket that marks your place on all twelve evenings.",
                 price=360,
                 limit=50,
+                sold=43,
             ),
             PlannedReward(
                 title="Poster",

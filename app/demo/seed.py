@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import random
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
@@ -53,7 +54,12 @@ class Sample:
         self.launch_at = start_at + round(plan.launch_day * DAY_MS)
         self.end_at = start_at + round(plan.end_day * DAY_MS)
         self.rewards: list[tuple[PlannedReward, Reward]] = []
+        self.sold: Counter[str] = Counter()
         self.milestones: list[Milestone] = []
+
+    def offers(self, planned: PlannedReward, reward: Reward) -> bool:
+        """Whether the sample pledges may still take this reward."""
+        return not planned.add_on and self.sold[reward.reward_id] < planned.sold
 
     def minor(self, amount: float) -> int:
         """Major units of the campaign's currency as minor ones."""
@@ -219,36 +225,51 @@ class Seeder:
         if sample.plan.story == "suspended":
             until -= 2 * DAY_MS
         span = until - sample.launch_at - HOUR_MS
-        for backer, method in self._methods[sample.campaign_id]:
+        backers = self._methods[sample.campaign_id]
+        if sample.plan.percent:
+            *backers, (last, its_method) = backers
+            self._at(self._start_at - 1, partial(self._fill_up, sample, last, its_method))
+        for backer, method in backers:
             # Most come in the first days and the last ones, as everywhere.
             part = self._random.betavariate(0.7, 0.9)
             at = sample.launch_at + HOUR_MS // 2 + round(part * span)
             self._at(at, partial(self._pledge, sample, backer, method))
 
     def _pledge(self, sample: Sample, backer: str, method: str) -> None:
-        planned = [pair for pair in sample.rewards if not pair[0].add_on]
+        planned = [pair for pair in sample.rewards if sample.offers(*pair)]
         choices: tuple[Choice, ...] = ()
         amount_minor = sample.minor(self._random.choice(sample.plan.gifts))
         destination = ""
         if planned and self._random.random() > _BARE_PLEDGES:
             _, reward = self._random.choice(planned)
+            sample.sold[reward.reward_id] += 1
             choices = (Choice(reward.reward_id),)
             amount_minor = reward.price_minor
             if reward.shipping:
                 destination = "CN"
                 amount_minor += reward.shipping_minor(destination) or 0
-        pledge = c.MakePledge(
+        bare = self._bare_pledge(sample, backer, method, amount_minor)
+        self._pending.append((sample, _changed(bare, choices=choices, destination=destination)))
+
+    def _bare_pledge(
+        self, sample: Sample, backer: str, method: str, amount_minor: int
+    ) -> c.MakePledge:
+        return c.MakePledge(
             **_about(sample, f"backer:{backer}"),
             pledge_id=_new_id(),
             backer=backer,
             amount_minor=amount_minor,
             currency=sample.plan.currency,
-            choices=choices,
-            destination=destination,
-            visibility="hidden",
             payment_method=method,
         )
-        self._pending.append((sample, pledge))
+
+    def _fill_up(self, sample: Sample, backer: str, method: str) -> None:
+        """A last pledge that brings the campaign where the plan wants it."""
+        self._hand_in()
+        wanted_minor = sample.minor(sample.plan.goal) * sample.plan.percent // 100
+        gap_minor = wanted_minor - self._platform.engine.inspect(sample.campaign_id, _pledged)
+        if gap_minor > 0:
+            self._do(self._bare_pledge(sample, backer, method, gap_minor))
 
     def _hand_in(self) -> None:
         """Hand in the pledges of some hours together, which is much faster than one by one."""
@@ -357,6 +378,10 @@ def _about(sample: Sample, by: str) -> dict[str, Any]:
 
 def _changed(command: c.MakePledge, **changes: object) -> c.MakePledge:
     return msgspec.structs.replace(command, **changes)
+
+
+def _pledged(state: Campaign) -> int:
+    return state.figures.pledged_minor
 
 
 def _collected(state: Campaign) -> list[tuple[int, str, str]]:

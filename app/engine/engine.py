@@ -34,7 +34,7 @@ MAX_BATCH: Final = 4_096
 MAX_WAITING: Final = 65_536
 """Commands that may wait, over all callers."""
 CACHE_LIMIT: Final = 4_000_000
-"""The weight of the states kept in memory: pledges, about 1 kB each."""
+"""The weight of the states kept in memory, in pledges of about 550 bytes each."""
 
 T = TypeVar("T")
 

@@ -79,7 +79,7 @@ class SQLiteTurn:
         self.new_numbers: dict[str, int] = {}
         last: tuple[int, int] = connection.execute(_LAST).fetchone() or (0, 0)
         self.position, self.at = last
-        self.written = self.position
+        self.written, self._written_at = last
         self.changed = False
 
     def tail(self, after: int) -> list[LogRow]:
@@ -111,12 +111,13 @@ class SQLiteTurn:
         Raises IntegrityError where a (stream, version) or a key is taken.
         """
         if rows:
-            # With position the primary key, these two ends leave room for no gap.
-            assert rows[0][0] == self.written + 1, "positions follow the log's last"
-            assert rows[-1][0] == self.written + len(rows), "positions have no gap"
+            written = self.written + len(rows)
+            positions = range(self.written + 1, written + 1)
+            assert [row[0] for row in rows] == list(positions), "positions have no gap"
+            assert rows[0][3] >= self._written_at, "time never runs backwards"
             self.changed = True
             insert_many(self._connection, "events", rows)
-            self.written = rows[-1][0]
+            self.written, self._written_at = written, rows[-1][3]
         if self._hooks.after_append:
             self._hooks.after_append()
         if keys:

@@ -33,7 +33,7 @@ from app.processes.keys import ChargeKey, charge_key
 from app.processes.runner import SUSPENDED_MS, Runner, ask_at, identity
 from app.processes.work import Kind, Task, Verdict, done, failed, later
 from domain import commands as c
-from domain.errors import CampaignSuspended, Rejection
+from domain.errors import CampaignSuspended
 from domain.state import ENDED, IN_FLIGHT, Campaign, Phase, Pledge, Status
 from domain.terms import DAY_MS, Terms
 
@@ -75,6 +75,7 @@ class Case(Struct, frozen=True):
     no: int
     attempt: int
     key: str
+    amount_minor: int
     next_attempt: int = 0
 
 
@@ -129,8 +130,9 @@ def _seen(state: Campaign, pledge: Pledge) -> Seen:
     )
 
 
-def _look_at_methods(state: Campaign, nos: Iterable[int]) -> list[tuple[int, str]]:
-    return [(no, state.pledges[no - 1].payment_method) for no in nos]
+def _look_again(state: Campaign, cases: Sequence[Case]) -> dict[str, tuple[int, str]]:
+    pledges = ((case.key, state.pledges[case.no - 1]) for case in cases)
+    return {key: (pledge.amount_minor, pledge.payment_method) for key, pledge in pledges}
 
 
 def next_step(seen: Seen, replaced_version: int, now: int) -> Step:
@@ -226,7 +228,7 @@ class CollectRunner(Runner):
     def _case(self, task: Task, seen: Seen, attempt: int, next_attempt: int = 0) -> Case:
         no = task.no
         key = charge_key(self.world.log_id, task.campaign_id, no, attempt)
-        return Case(task, seen, no, attempt, key, next_attempt)
+        return Case(task, seen, no, attempt, key, seen.amount_minor, next_attempt)
 
     # --- Asking what became of it ----------------------------------------------------------------
 
@@ -283,33 +285,34 @@ class CollectRunner(Runner):
                     verdicts.append(later(case.task, ask_at(case.task, now), fresh=False))
                 case CampaignSuspended():
                     verdicts.append(later(case.task, now + SUSPENDED_MS, why=SUSPENDED))
-                case Rejection():
-                    verdicts.append(later(case.task, now + SOON_MS, fresh=False))
-                case _:
+                case _:  # a rejection says that the state has moved on: look again
                     verdicts.append(failed(case.task, answer, now))
         return fresh
 
     def _charge(self, cases: Sequence[Case], now: int) -> list[tuple[Case, Outcome]]:
-        """Ask the provider to charge, by the method that each pledge has now."""
+        """Ask the provider to charge what each pledge promises now, by the method it has now.
+
+        Until the attempt was recorded, its backer could revise it or replace the method.
+        """
         if not cases:
             return []
-        # Until the attempt was recorded the method could still be replaced: look again.
-        methods = self._methods(cases)
-        known = self.world.methods({method for method in methods.values() if method})
+        present = self._present(cases)
+        known = self.world.methods({method for _, method in present.values() if method})
         requests: list[CollectRequest] = []
         charged: list[Case] = []
         answers: list[tuple[Case, Outcome]] = []
         for case in cases:
-            reference = known.get(methods[case.task.campaign_id, case.no])
+            amount_minor, method = present[case.key]
+            reference = known.get(method)
             if reference is None:
                 answers.append((case, NO_METHOD))
                 continue
-            charged.append(case)
+            charged.append(msgspec.structs.replace(case, amount_minor=amount_minor))
             requests.append(
                 CollectRequest(
                     key=case.key,
                     method_id=reference,
-                    amount_minor=case.seen.amount_minor,
+                    amount_minor=amount_minor,
                     currency=case.seen.currency,
                     at=now,
                     return_path=self.world.return_path(case.task.campaign_id, case.no),
@@ -317,17 +320,15 @@ class CollectRunner(Runner):
             )
         return answers + list(zip(charged, self._collect(requests), strict=True))
 
-    def _methods(self, cases: Sequence[Case]) -> dict[tuple[str, int], str]:
-        nos: dict[str, list[int]] = {}
+    def _present(self, cases: Sequence[Case]) -> dict[str, tuple[int, str]]:
+        """Amount and method of each case's pledge, by the case's key."""
+        by_campaign: dict[str, list[Case]] = {}
         for case in cases:
-            nos.setdefault(case.task.campaign_id, []).append(case.no)
-        return {
-            (campaign_id, no): method
-            for campaign_id, some in nos.items()
-            for no, method in self.world.engine.inspect(
-                campaign_id, partial(_look_at_methods, nos=some)
-            )
-        }
+            by_campaign.setdefault(case.task.campaign_id, []).append(case)
+        present: dict[str, tuple[int, str]] = {}
+        for campaign_id, some in by_campaign.items():
+            present |= self.world.engine.inspect(campaign_id, partial(_look_again, cases=some))
+        return present
 
     def _collect(self, requests: list[CollectRequest]) -> list[Outcome]:
         """Send charges; where the provider does not answer, nothing is known of any."""
@@ -362,7 +363,7 @@ class CollectRunner(Runner):
     def _fact(self, case: Case, outcome: Outcome) -> c.Command | None:
         provider = self.world.provider.name
         about = ChargeKey(case.task.campaign_id, case.no, case.attempt)
-        fact = charge_fact(about, case.key, case.seen.amount_minor, outcome, provider)
+        fact = charge_fact(about, case.key, case.amount_minor, outcome, provider)
         if fact is not None and (outcome is NO_METHOD or outcome is NEVER_SENT):
             return msgspec.structs.replace(fact, by=BY)  # our own finding, not the provider's
         return fact
@@ -370,13 +371,8 @@ class CollectRunner(Runner):
 
 def _after(task: Task, outcome: Outcome, answer: Recorded | Exception, now: int) -> Verdict:
     """What becomes of a row once the engine has answered."""
-    match answer:
-        case Recorded():
-            pass
-        case Rejection():
-            return later(task, now + SOON_MS, fresh=False)
-        case _:
-            return failed(task, answer, now)
+    if isinstance(answer, Exception):
+        return failed(task, answer, now)
     match outcome:
         case Succeeded():
             return done(task)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from app.engine import Outcome as Recorded
-from app.processes.collect import SOON_MS
 from app.processes.runner import Runner, identity
-from app.processes.work import Kind, Task, Verdict, done, failed, later
+from app.processes.work import Kind, Task, Verdict, done, failed
 from domain import commands as c
 from domain.errors import DeadlineNotReached, NotYourPledge, Rejection
 
@@ -28,7 +27,7 @@ class _Timed(Runner):
                 case DeadlineNotReached() | NotYourPledge():
                     # The engine's clock is behind ours, or the deadline was moved and the row of
                     # the new one takes the place of this one as soon as the log is followed.
-                    verdicts.append(later(task, now + SOON_MS, fresh=False))
+                    verdicts.append(failed(task, answer, now))
                 case Recorded() | Rejection():
                     verdicts.append(done(task))
                 case _:

@@ -20,14 +20,12 @@ from app.payments.port import (
     Succeeded,
     Unknown,
 )
-from app.processes.collect import SOON_MS
 from app.processes.facts import payout_fact
 from app.processes.following import FROZEN, SUSPENDED, Stray
 from app.processes.keys import PayoutKey, charge_key, payout_key, return_key
 from app.processes.runner import SUSPENDED_MS, Runner, ask_at, identity
 from app.processes.work import NEVER, Kind, Task, Verdict, done, failed, later
 from domain import commands as c
-from domain.errors import Rejection
 from domain.state import Campaign
 
 BY: Final = "system:disburse"
@@ -88,8 +86,6 @@ class PayoutRunner(Runner):
         match answer:
             case Recorded():
                 return done(task)
-            case Rejection():
-                return later(task, now + SOON_MS, fresh=False)
             case _:
                 return failed(task, answer, now)
 

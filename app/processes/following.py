@@ -6,13 +6,13 @@ from its beginning leaves exactly what was asked for and has no outcome yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from app.log import LogRow, decode_row
+from app.log import LogRow, UnreadableEvent, decode_row
 from app.processes.runner import ASK_FIRST_MS
 from app.processes.work import NEVER, Changes, Job, Kind, WatchedCampaign
 from domain import events as e
@@ -48,28 +48,35 @@ def pledge_key(kind: Kind, campaign_id: str, no: int) -> str:
 class Following:
     """Folds events into changes of the work. `campaigns` is what is known so far."""
 
-    def __init__(self, campaigns: MutableMapping[str, WatchedCampaign]) -> None:
+    def __init__(self, campaigns: dict[str, WatchedCampaign]) -> None:
         self._campaigns = campaigns
 
-    def changes(self, rows: Iterable[LogRow]) -> Changes:
-        """What these rows of the log change. Raises UnreadableEvent; no event is skipped."""
+    def changes(self, rows: Iterable[LogRow]) -> tuple[Changes, UnreadableEvent | None]:
+        """What these rows of the log change, up to one that cannot be read: none is skipped."""
         changes = Changes()
         for row in rows:
             kind = e.EVENT_TYPES.get(row.tag)
-            if kind is not None and kind not in _RULES:
-                continue
-            event = decode_row(row)
-            rule = _RULES.get(type(event))
-            if rule is not None:
-                rule(self, changes, event.stream.removeprefix(_PREFIX), event)
-        return changes
+            if kind is None or kind in _RULES:
+                try:
+                    event = decode_row(row)
+                except UnreadableEvent as fault:
+                    return changes, fault
+                rule = _RULES.get(type(event))
+                if rule is not None:
+                    rule(self, changes, event.stream.removeprefix(_PREFIX), event)
+            changes.position = row.position
+        return changes, None
 
-    def _known(self, campaign_id: str) -> WatchedCampaign:
-        return self._campaigns.get(campaign_id) or WatchedCampaign()
+    def keep(self, changes: Changes) -> None:
+        """Know what these changes told, now that they are written."""
+        self._campaigns |= changes.watched
 
-    def _watch(self, changes: Changes, campaign_id: str, **now: Any) -> None:  # noqa: ANN401
-        known = msgspec.structs.replace(self._known(campaign_id), **now)
-        self._campaigns[campaign_id] = changes.watched[campaign_id] = known
+    def _known(self, changes: Changes, campaign_id: str) -> WatchedCampaign:
+        known = changes.watched.get(campaign_id) or self._campaigns.get(campaign_id)
+        return known or WatchedCampaign()
+
+    def _watch(self, to: Changes, campaign_id: str, **now: Any) -> None:  # noqa: ANN401
+        to.watched[campaign_id] = msgspec.structs.replace(self._known(to, campaign_id), **now)
 
     # --- A campaign's life ---------------------------------------------------------------------
 
@@ -80,7 +87,7 @@ class Following:
 
     def extended(self, to: Changes, campaign_id: str, event: e.DeadlineExtended) -> None:
         """It closes at the later deadline."""
-        to.drop(_close_key(campaign_id, self._known(campaign_id).deadline_at))
+        to.drop(_close_key(campaign_id, self._known(to, campaign_id).deadline_at))
         self._close_at(to, campaign_id, event.deadline_at)
 
     def _close_at(self, to: Changes, campaign_id: str, deadline_at: int) -> None:
@@ -90,7 +97,7 @@ class Following:
 
     def succeeded(self, to: Changes, campaign_id: str, event: e.CampaignSucceeded) -> None:
         """Every pledge is to be charged."""
-        to.drop(_close_key(campaign_id, self._known(campaign_id).deadline_at))
+        to.drop(_close_key(campaign_id, self._known(to, campaign_id).deadline_at))
         to.ensure(Job("page", f"page/{campaign_id}/collect", campaign_id, "collect", event.at))
 
     def settled(self, to: Changes, campaign_id: str, _event: e.CampaignSettled) -> None:
@@ -101,7 +108,7 @@ class Following:
         self, to: Changes, campaign_id: str, event: e.CampaignFailed | e.CampaignCancelled
     ) -> None:
         """Every charge goes back, and nothing more is charged."""
-        to.drop(_close_key(campaign_id, self._known(campaign_id).deadline_at))
+        to.drop(_close_key(campaign_id, self._known(to, campaign_id).deadline_at))
         to.drop(f"page/{campaign_id}/collect")
         self._watch(to, campaign_id, ended=True)
         self._give_all_back(to, campaign_id, event)
@@ -129,7 +136,7 @@ class Following:
         """Charged at once where the terms say so, and after success."""
         if event.hold_id:
             to.drop(f"lapse/{event.hold_id}")
-        if event.late or self._known(campaign_id).collect_at == "pledge":
+        if event.late or self._known(to, campaign_id).collect_at == "pledge":
             to.ensure(_about_pledge("collect", campaign_id, event.no, event.at))
 
     def method_replaced(
@@ -161,7 +168,7 @@ class Following:
         """Charged; in a campaign that has ended it goes straight back."""
         to.drop(pledge_key("collect", campaign_id, event.no))
         to.drop(pledge_key("drop", campaign_id, event.no))
-        if self._known(campaign_id).ended:
+        if self._known(to, campaign_id).ended:
             to.ensure(give_back(campaign_id, event.no, event.version, event.at))
 
     def left(
@@ -192,7 +199,7 @@ class Following:
         self, to: Changes, campaign_id: str, event: e.DisputeWon | e.DisputeLost
     ) -> None:
         """In a campaign that has ended, what the dispute held up goes back."""
-        if self._known(campaign_id).ended:
+        if self._known(to, campaign_id).ended:
             to.ensure(give_back(campaign_id, event.no, event.version, event.at))
 
     def payout_approved(self, to: Changes, campaign_id: str, event: e.PayoutApproved) -> None:
@@ -208,7 +215,7 @@ class Following:
 
     def payout_returned(self, to: Changes, campaign_id: str, event: e.PayoutReturned) -> None:
         """In a campaign that has ended, what came back goes on to the backers."""
-        if self._known(campaign_id).ended:
+        if self._known(to, campaign_id).ended:
             self._give_all_back(to, campaign_id, event)
 
     # --- What fits nothing -----------------------------------------------------------------------

@@ -9,14 +9,13 @@ from typing import ClassVar, Final, assert_never
 
 from app.engine import Outcome as Recorded
 from app.payments.port import ActionRequired, Declined, Pending, Succeeded, Unknown
-from app.processes.collect import SOON_MS, Seen, look
+from app.processes.collect import Seen, look
 from app.processes.facts import charge_fact
 from app.processes.following import SUSPENDED
 from app.processes.keys import ChargeKey, charge_key
 from app.processes.runner import SUSPENDED_MS, Runner, ask_at, identity
 from app.processes.work import Kind, Task, Verdict, done, failed, later
 from domain import commands as c
-from domain.errors import Rejection
 from domain.state import Status
 from domain.terms import DAY_MS
 
@@ -72,8 +71,6 @@ class _Canceller(Runner):
         match answer:
             case Recorded():
                 return done(task)
-            case Rejection():
-                return later(task, now + SOON_MS, fresh=False)
             case _:
                 return failed(task, answer, now)
 

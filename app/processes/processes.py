@@ -22,7 +22,7 @@ from app.processes.pages import PageRunner
 from app.processes.rate import RateLimit
 from app.processes.refund import GiveBackRunner, RefundRunner
 from app.processes.runner import LEASE_MS, Engine, Runner, World
-from app.processes.work import Kind, Trouble, Work
+from app.processes.work import Changes, Kind, Trouble, Work
 
 FOLLOWED_AT_ONCE: Final = 5_000
 """Events read and folded in one transaction."""
@@ -133,14 +133,21 @@ class Processes:
         with self._following_lock:
             followed = 0
             while rows := self._log.read(self._position, FOLLOWED_AT_ONCE):
-                changes = self._following.changes(rows)
-                last = rows[-1].position
-                if self._work.apply(changes, self._log.log_id, self._position, last):
-                    self._position = last
-                    followed += len(rows)
-                else:  # another process was first
-                    self._remember()
+                changes, fault = self._following.changes(rows)
+                if changes.position:
+                    followed += self._apply(changes)
+                if fault is not None:
+                    raise fault
             return followed
+
+    def _apply(self, changes: Changes) -> int:
+        before = self._position
+        if not self._work.apply(changes, self._log.log_id, before):
+            self._remember()  # another process was first
+            return 0
+        self._following.keep(changes)
+        self._position = changes.position
+        return changes.position - before
 
     @property
     def position(self) -> int:

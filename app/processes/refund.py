@@ -16,7 +16,6 @@ from app.payments.port import (
     RefundRequest,
     Unknown,
 )
-from app.processes.collect import SOON_MS
 from app.processes.facts import refund_fact
 from app.processes.keys import RefundKey, charge_key, command_id, refund_key
 from app.processes.runner import Runner, ask_at, identity
@@ -176,8 +175,6 @@ class RefundRunner(Runner):
             match answer:
                 case Recorded():
                     verdicts.append(done(task))
-                case Rejection():
-                    verdicts.append(later(task, now + SOON_MS, fresh=False))
                 case _:
                     verdicts.append(failed(task, answer, now))
         return verdicts

@@ -166,9 +166,13 @@ def failed(task: Task, fault: Exception | str, now: int) -> Verdict:
 
 
 class Changes:
-    """What a batch of events changes in the work, folded so that each key is written once."""
+    """What a batch of events changes in the work, folded so that each key is written once.
+
+    `position` is that of the last event folded.
+    """
 
     def __init__(self) -> None:
+        self.position = 0
         self.dropped: set[str] = set()
         self.jobs: dict[str, Job] = {}
         self.woken: set[str] = set()
@@ -317,14 +321,14 @@ class Work:
             )
             return {row[0]: WatchedCampaign(row[1], row[2], bool(row[3])) for row in rows}
 
-    def apply(self, changes: Changes, log_id: str, before: int, after: int) -> bool:
-        """Write what a batch of events changes, and up to where they were followed.
+    def apply(self, changes: Changes, log_id: str, before: int) -> bool:
+        """Write what the events after position `before` change, and up to where they were followed.
 
         False, and nothing is written, where another process has followed them meanwhile.
         """
         with self._writing() as connection:
             run = connection.exec_driver_sql
-            if not _move(connection, log_id, before, after):
+            if not _move(connection, log_id, before, changes.position):
                 return False
             if changes.dropped:
                 run(_DROP, (_encode(sorted(changes.dropped)).decode(),))

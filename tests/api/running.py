@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -51,6 +52,7 @@ class Running:
         self.client = client
         self.clock = clock
         self.channel = new_id()
+        self.loop = asyncio.get_running_loop()
 
     async def caller(self, role: Role, *, scopes: tuple[Scope, ...] | None = None) -> Caller:
         """A new party with a key of its own."""
@@ -70,6 +72,13 @@ class Running:
     async def get(self, path: str, caller: Caller) -> httpx.Response:
         """Get from the API."""
         return await self.client.get(f"/api/v1{path}", headers=caller.headers)
+
+    def send(
+        self, method: str, path: str, body: bytes, headers: dict[str, str]
+    ) -> httpx.Response:
+        """Send a request from a test that is no coroutine, on the loop of its fixtures."""
+        request = self.client.request(method, path, content=body, headers=headers)
+        return self.loop.run_until_complete(request)
 
     async def launched(self, staff: Caller, **changes: Any) -> dict[str, Any]:
         """A live campaign with two rewards, as the answer to its submission."""

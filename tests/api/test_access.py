@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
-
 from app.asgi import create_app
 from app.stores.people import Role
 from tests.api.running import Running, pledge
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"authorization": "Bearer nonsense"},
-        {"authorization": "Bearer trb_0000_0000"},
-        {"authorization": "Basic dXNlcjpwYXNz"},
-        {"authorization": "Bearer \u00ff\u00fe"},
-    ],
-)
-async def test_no_valid_key_is_told_so(running: Running, headers: dict[str, str]) -> None:
+async def test_no_valid_key_is_told_so(running: Running) -> None:
     """Without a valid key the answer is 401 and names the scheme."""
-    raw = {name: value.encode("latin-1") for name, value in headers.items()}
-    answer = await running.client.get("/api/v1/campaigns", headers=raw)
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"].startswith("Bearer")
-    assert answer.json()["type"] == "/problems/key-missing"
+    for shown in (b"", b"Bearer nonsense", b"Bearer trb_0_0", b"Basic dXNlcjo=", b"Bearer \xff\xfe"):
+        answer = await running.client.get("/api/v1/campaigns", headers={"authorization": shown})
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert answer.json()["type"] == "/problems/key-missing"
 
 
 async def test_every_address_of_the_api_asks_for_a_key(running: Running) -> None:
@@ -53,27 +41,22 @@ async def test_an_ended_key_is_refused(running: Running) -> None:
     assert answer.status_code == 401
 
 
-@pytest.mark.parametrize(
-    ("role", "path"),
-    [
+async def test_a_key_without_the_scope_is_refused(running: Running) -> None:
+    """A valid key that may not do this is answered 403, before its body is looked at."""
+    refused: list[tuple[Role, str]] = [
         ("backer", "/campaigns"),
         ("creator", "/backers"),
         ("creator", "/pledges/batch"),
         ("auditor", "/campaigns/x/approve"),
         ("staff", "/campaigns/x/payouts/approve"),
         ("treasurer", "/campaigns/x/pledges"),
-    ],
-)
-async def test_a_key_without_the_scope_is_refused(
-    running: Running, role: Role, path: str
-) -> None:
-    """A valid key that may not do this is answered 403, before its body is looked at."""
-    caller = await running.caller(role)
-    answer = await running.client.post(
-        f"/api/v1{path}", content=b"not json", headers=caller.headers
-    )
-    assert answer.status_code == 403
-    assert answer.json()["reason"] == "scope_missing"
+    ]
+    for role, path in refused:
+        caller = await running.caller(role)
+        answer = await running.client.post(
+            f"/api/v1{path}", content=b"not json", headers=caller.headers
+        )
+        assert (answer.status_code, answer.json()["reason"]) == (403, "scope_missing"), path
 
 
 async def test_the_log_is_for_auditors(running: Running) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from msgspec.structs import fields
 
 from app.api.actions import ACTIONS, body_type
@@ -144,12 +143,12 @@ async def test_rewards_are_added_changed_and_restocked(running: Running, staff: 
     assert (found["title"], found["limit"]) == ("Tin badge", 9)
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, "tab\there"])
-async def test_an_idempotency_key_is_a_word(running: Running, staff: Caller, key: str) -> None:
+async def test_an_idempotency_key_is_a_word(running: Running, staff: Caller) -> None:
     """An empty, an endless or a strange key is refused rather than passed over."""
-    keyed = Caller(staff.party, staff.headers | {"idempotency-key": key})
-    refused = await running.post(f"/campaigns/{new_id()}/approve", keyed, {})
-    assert (refused.status_code, refused.json()["reason"]) == (422, "request_invalid")
+    for key in ("", "x" * 256, "tab\there"):
+        keyed = Caller(staff.party, staff.headers | {"idempotency-key": key})
+        refused = await running.post(f"/campaigns/{new_id()}/approve", keyed, {})
+        assert (refused.status_code, refused.json()["reason"]) == (422, "request_invalid"), key
 
 
 async def test_a_repeated_command_changes_nothing(running: Running, staff: Caller) -> None:

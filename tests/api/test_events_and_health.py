@@ -34,15 +34,13 @@ async def test_events_come_as_lines_where_wanted(running: Running, staff: Caller
     assert positions == [1, 2, 3]
 
 
-@pytest.mark.parametrize(
-    "query", ["limit=0", "limit=10001", "after=-1", "after=x", f"after={10**30}", "limit=1.5"]
-)
-async def test_a_query_is_read_strictly(running: Running, query: str) -> None:
+async def test_a_query_is_read_strictly(running: Running) -> None:
     """A parameter outside its bounds is named in the answer."""
     auditor = await running.caller("auditor")
-    refused = await running.get(f"/events?{query}", auditor)
-    assert (refused.status_code, refused.json()["reason"]) == (422, "request_invalid")
-    assert query.partition("=")[0] in refused.json()["detail"]
+    for query in ("limit=0", "limit=10001", "after=-1", "after=x", f"after={10**30}", "limit=1.5"):
+        refused = await running.get(f"/events?{query}", auditor)
+        assert (refused.status_code, refused.json()["reason"]) == (422, "request_invalid"), query
+        assert query.partition("=")[0] in refused.json()["detail"]
 
 
 async def test_alive_and_ready(running: Running, staff: Caller) -> None:

@@ -107,22 +107,17 @@ async def test_what_nobody_foresaw_is_not_told(
     assert "hunter2" not in answer.text
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "reason"),
-    [
+async def test_addresses_that_do_not_exist(running: Running) -> None:
+    """Programs are told so as programs expect it."""
+    for method, path, status, reason in (
         ("GET", "/api/v1/nothing", 404, "not_found"),
         ("GET", "/api/nothing", 404, "not_found"),
         ("DELETE", "/api/v1/campaigns", 405, "method_not_allowed"),
         ("GET", "/health/nothing", 404, "not_found"),
-    ],
-)
-async def test_addresses_that_do_not_exist(
-    running: Running, method: str, path: str, status: int, reason: str
-) -> None:
-    """Programs are told so as programs expect it."""
-    answer = await running.client.request(method, path)
-    assert (answer.status_code, answer.json()["reason"]) == (status, reason)
-    assert answer.headers["content-type"] == "application/problem+json"
+    ):
+        answer = await running.client.request(method, path)
+        assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+        assert answer.headers["content-type"] == "application/problem+json"
 
 
 async def test_every_type_leads_to_a_page(running: Running) -> None:

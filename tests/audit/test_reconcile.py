@@ -164,11 +164,7 @@ def test_a_charge_recorded_twice_is_found(world: World) -> None:
     """One movement of the bank cannot be two in our books."""
     campaign_id = world.succeed(5_000, 6_000)
     place = world.position("pledge.collected.v1", 2)
-    world.tamper(
-        "UPDATE events SET body = CAST(replace(CAST(body AS TEXT), '\"TB2\"', '\"TB1\"') AS BLOB)"
-        " WHERE position = ?",
-        place,
-    )
+    world.rewrite(place, '"TB2"', '"TB1"')
     found = provider_sentences(world)
     assert "What the bank calls TB1 (collected) is in our books 2 times." in found
     assert any("The bank has TB2 (collected)" in sentence for sentence in found)

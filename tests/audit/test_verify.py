@@ -38,11 +38,7 @@ def test_a_changed_amount_is_found(world: World) -> None:
     """A pledge whose stored amount was changed no longer agrees with what was charged."""
     world.succeed(5_000, 6_000)
     place = world.position("pledge.made.v1", 2)
-    world.tamper(
-        "UPDATE events SET body = CAST(replace(CAST(body AS TEXT), '6000', '6001') AS BLOB)"
-        " WHERE position = ?",
-        place,
-    )
+    world.rewrite(place, '"amount_minor":6000', '"amount_minor":6001')
     result = world.audit("verify")
     assert result.exit_code == 1
     assert "Something is wrong." in result.stdout
@@ -95,12 +91,8 @@ def test_an_unknown_event_stops(world: World) -> None:
     """A fact that this code does not know ends the run with its place; nothing is skipped."""
     world.succeed(5_000, 6_000)
     place = world.position("pledge.made.v1")
-    world.tamper(
-        "UPDATE events SET tag = 'pledge.made.v9',"
-        " body = CAST(replace(CAST(body AS TEXT), 'pledge.made.v1', 'pledge.made.v9') AS BLOB)"
-        " WHERE position = ?",
-        place,
-    )
+    world.rewrite(place, "pledge.made.v1", "pledge.made.v9")
+    world.tamper("UPDATE events SET tag = 'pledge.made.v9' WHERE position = ?", place)
     result = world.audit("verify")
     assert result.exit_code == 2
     assert f"position {place}," in result.stderr
@@ -113,18 +105,10 @@ def test_time_that_runs_back_is_found(world: World) -> None:
     world.now += DAY_MS
     world.pledge(first, 5_000)
     place = world.position("pledge.made.v1")
-    world.tamper(
-        "UPDATE events SET at = at + 1000, body = CAST(replace(CAST(body AS TEXT), at, at + 1000)"
-        " AS BLOB) WHERE position = ?",
-        place,
-    )
+    world.set_time(place, world.now + 1_000)
     world.pledge(second, 6_000)
     assert rules_found(world) == {}
-    world.tamper(
-        "UPDATE events SET at = at - 2000, body = CAST(replace(CAST(body AS TEXT), at, at - 2000)"
-        " AS BLOB) WHERE position = ?",
-        place + 1,
-    )
+    world.set_time(place + 1, world.now - 1_000)
     assert rules_found(world) == {"rule 10": [place + 1]}
 
 
@@ -145,11 +129,7 @@ def test_an_oversold_reward_is_found(world: World) -> None:
         world.pledge(campaign_id, 1_000, reward.reward_id)
     assert rules_found(world) == {}
     place = world.position("campaign.submitted.v1")
-    world.tamper(
-        "UPDATE events SET body = CAST(replace(CAST(body AS TEXT), '\"limit\":2', '\"limit\":1')"
-        " AS BLOB) WHERE position = ?",
-        place,
-    )
+    world.rewrite(place, '"limit":2', '"limit":1')
     assert world.position("pledge.made.v1", 2) in rules_found(world)["rule 3"]
 
 
@@ -170,8 +150,7 @@ def test_a_key_that_leads_nowhere_is_found(world: World) -> None:
 def test_many_violations_are_cut_and_counted(world: World) -> None:
     """A thousand violations are listed, the others are counted."""
     campaign_id = world.launch()
-    for _ in range(1_050):
-        world.pledge(campaign_id, 100)
+    world.pledge_many(campaign_id, 1_050)
     world.tamper("UPDATE events SET at = 1")
     found = world.audit_json("verify")
     assert len(found["violations"]) == 1_000

@@ -21,6 +21,8 @@ from app.processes.keys import charge_key, payout_key, refund_key
 from app.settings import Settings
 from domain import commands as c
 from domain.terms import DAY_MS, Choice, Reward, Submission, Terms
+from projections.runner import Follower
+from projections.views import Views
 
 START = 1_750_000_000_000
 
@@ -95,6 +97,25 @@ class World:
             choices=tuple(Choice(reward_id) for reward_id in rewards),
             payment_method=new_id(),
         )
+
+    def pledge_many(self, campaign_id: str, count: int) -> None:
+        """As many pledges of BRL 1.00, by as many backers."""
+        backers = [new_id() for _ in range(count)]
+        outcomes = self.engine.submit_many(
+            [
+                c.MakePledge(
+                    campaign_id=campaign_id,
+                    by=f"backer:{backer}",
+                    command_id=new_id(),
+                    pledge_id=new_id(),
+                    backer=backer,
+                    amount_minor=100,
+                    currency="BRL",
+                )
+                for backer in backers
+            ]
+        )
+        assert all(isinstance(outcome, Outcome) for outcome in outcomes)
 
     def succeed(self, *amounts: int) -> str:
         """A campaign with these pledges, closed with success, each charged; return its id."""
@@ -208,6 +229,14 @@ class World:
             reference=outcome.reference,
         )
 
+    def project(self, batch: int = 7) -> None:
+        """Bring the views up to the log's end, a few events at a time."""
+        views = Views(self.settings.views_path)
+        follower = Follower(self.log.read, views, log_id=self.log.log_id)
+        while follower.step(batch):
+            pass
+        views.current().close_sync()
+
     # --- The audit -------------------------------------------------------------------------------
 
     def audit(self, *arguments: str, json: bool = False) -> Result:
@@ -231,14 +260,36 @@ class World:
             assert connection.execute(statement, values).rowcount > 0
         connection.close()
 
+    def rewrite(self, position: int, was: str, now: str) -> None:
+        """Change what a stored body says."""
+        self.tamper(
+            "UPDATE events SET body = CAST(replace(CAST(body AS TEXT), ?, ?) AS BLOB)"
+            " WHERE position = ? AND instr(CAST(body AS TEXT), ?)",
+            *(was, now, position, was),
+        )
+
+    def set_time(self, position: int, at: int) -> None:
+        """Change when an event was recorded, in its body and in its column."""
+        (row,) = self.log.read(position - 1, 1)
+        self.rewrite(position, f'"at":{row.at}', f'"at":{at}')
+        self.tamper("UPDATE events SET at = ? WHERE position = ?", at, position)
+
     def tamper_with_bank(self, *statements: str) -> None:
         """Change the bank's file past every guard."""
-        with sqlite3.connect(self.settings.test_bank_path) as connection:
-            for statement in statements:
-                assert connection.execute(statement).rowcount > 0
-        connection.close()
+        _change(self.settings.test_bank_path, *statements)
+
+    def tamper_with_views(self, *statements: str) -> None:
+        """Change the live views."""
+        _change(self.settings.views_path, *statements)
 
     def position(self, tag: str, nth: int = 1) -> int:
         """Where the nth event with this tag stands in the log."""
         found = [row.position for row in self.log.read(0, 10_000) if row.tag == tag]
         return found[nth - 1]
+
+
+def _change(path: Path, *statements: str) -> None:
+    with sqlite3.connect(path) as connection:
+        for statement in statements:
+            assert connection.execute(statement).rowcount != 0
+    connection.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -77,8 +76,3 @@ def browser(chromium_path: str) -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=chromium_path, args=list(FLAGS))
         yield chromium
         chromium.close()
-
-
-def digits(text: str) -> str:
-    """The digits of an amount as it is shown."""
-    return re.sub(r"\D", "", text)

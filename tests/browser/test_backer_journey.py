@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Browser, Page, expect
-
-from tests.browser.conftest import digits
 
 pytestmark = pytest.mark.browser
 
 WATCHED = "Film nights under the viaduct"
+
+
+def digits(text: str) -> str:
+    """The digits of an amount as it is shown."""
+    return re.sub(r"\D", "", text)
 
 
 class Watch:

@@ -104,7 +104,7 @@ class Model:
     def open_debt(self) -> int:
         """What is owed and not taken by a payout on its way."""
         taken = sum(p["debt"] for p in self.payouts.values() if p["state"] == "approved")
-        return self.owed - taken
+        return int(self.owed - taken)
 
     def split(
         self, pledge: dict[str, Any], minor: int, own: int, *, in_full: bool

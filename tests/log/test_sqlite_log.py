@@ -201,7 +201,7 @@ def test_turns_of_any_size_are_written_whole(log: SQLiteLog, count: int) -> None
     assert positions(log) == list(range(1, count + 2))
 
 
-@pytest.mark.parametrize("taken", [[2], [1, 3], [0], [1, 2, 4], [-7, 2]])
+@pytest.mark.parametrize("taken", [[2], [1, 3], [0], [1, 2, 4], [-7, 2], [1, 50, 3]])
 def test_positions_follow_without_a_gap(log: SQLiteLog, taken: list[int]) -> None:
     """Rows that would leave one, or overwrite, are never written."""
     append(log, ("a", 1))
@@ -209,6 +209,14 @@ def test_positions_follow_without_a_gap(log: SQLiteLog, taken: list[int]) -> Non
     with pytest.raises((AssertionError, IntegrityError)), log.turn() as turn:
         turn.append(rows)
     assert positions(log) == [1]
+
+
+def test_time_does_not_run_backwards(log: SQLiteLog) -> None:
+    """Rows older than the log's last event are never written."""
+    append(log, ("a", 1), at=7)
+    with pytest.raises(AssertionError, match="time"):
+        append(log, ("a", 2), at=6)
+    assert log.last() == (1, 7)
 
 
 def test_a_version_is_taken_once(log: SQLiteLog) -> None:

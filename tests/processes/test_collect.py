@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
+from app.engine import Outcome as Recorded
 from app.payments.port import CollectRequest, Outcome, PortError
 from app.payments.test_bank.cards import Behaviour
 from app.processes.grace import DropRunner
@@ -427,6 +430,29 @@ def test_a_poisonous_row_does_not_hold_up_the_others(stage: Stage) -> None:
     stage.run_until(DEADLINE + 3 * HOUR_MS)
     assert stage.state_of(campaign, 3) == "collected"
     assert stage.processes.waiting() == {}
+
+
+def test_changed_just_before_the_attempt_was_recorded(stage: Stage) -> None:
+    """A backer who revises the pledge and replaces the method at the last moment is charged by
+    what is promised then.
+    """
+    campaign = stage.campaign(collect_at="pledge")
+    pledge_id = stage.pledge(campaign, 10_000, behaviour="lost_later")
+    submit_many = stage.engine.submit_many
+
+    def change_first(commands: Sequence[c.Command]) -> list[Recorded | Exception]:
+        stage.engine.submit_many = submit_many  # type: ignore[method-assign]
+        about = {"pledge_id": pledge_id}
+        stage.do(c.RevisePledge, campaign, STAFF, **about, amount_minor=12_000)
+        stage.do(c.ReplacePaymentMethod, campaign, STAFF, **about, payment_method=stage.method())
+        return submit_many(commands)
+
+    stage.engine.submit_many = change_first  # type: ignore[method-assign, assignment]
+    stage.step()
+
+    assert stage.lines() == [("collected", 12_000)]
+    assert stage.state_of(campaign) == "collected"
+    assert stage.facts(e.DiscrepancyRecorded) == []
 
 
 def test_a_rate_limit_holds(stage: Stage) -> None:

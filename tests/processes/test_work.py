@@ -25,6 +25,7 @@ from app.processes.keys import (
 from app.processes.rate import RateLimit
 from app.processes.work import Changes, Job, Task, Work, done, failed, later
 from domain import commands as c
+from domain import events as e
 from domain.terms import DAY_MS
 from tests.processes.stage import CREATOR, DEADLINE, START, Stage, new_id
 
@@ -56,7 +57,8 @@ def apply(work: Work, change: Callable[[Changes], None]) -> None:
     changes = Changes()
     change(changes)
     before = work.position(LOG)
-    assert work.apply(changes, LOG, before, before + 1)
+    changes.position = before + 1
+    assert work.apply(changes, LOG, before)
 
 
 def lease(work: Work, now: int = 10) -> list[Task]:
@@ -151,8 +153,9 @@ def test_two_followers_do_not_follow_the_same_events(path: Path, work: Work) -> 
     apply(work, lambda changes: changes.ensure(job()))
     changes = Changes()
     changes.ensure(job("second"))
+    changes.position = 1
 
-    assert not other.apply(changes, LOG, 0, 1)
+    assert not other.apply(changes, LOG, 0)
 
     assert work.waiting() == {"collect": 1}
     other.close()
@@ -285,9 +288,10 @@ def test_a_log_restored_from_an_older_copy(stage: Stage, tmp_path: Path) -> None
 
 
 def test_an_unknown_event_stops_the_follower(stage: Stage) -> None:
-    """It is never skipped: nothing after it is followed, and the reason is told."""
+    """It is never skipped: what comes before it is followed, nothing after it, and the reason is
+    told.
+    """
     stage.campaign()
-    stage.step()
     position, at = stage.log.last()
     with stage.log.turn() as turn:
         number = turn.stream_number("campaign:x")
@@ -324,6 +328,29 @@ def test_the_threads_of_a_server(stage: Stage) -> None:
     assert stage.state_of(campaign, 2) == "made"
     assert stage.processes.fault == ""
     assert stage.now == START
+
+
+def test_two_servers_on_the_same_files(stage: Stage) -> None:
+    """Both follow and both run: every pledge is charged once."""
+    campaign = stage.campaign(collect_at="pledge")
+    other = stage.make_processes(batch=7)
+    stage.processes.start()
+    other.start()
+    pledges = 60
+    for _ in range(pledges):
+        stage.pledge(campaign)
+    pause = threading.Event()
+    for _ in range(600):
+        if stage.look(campaign, lambda state: state.open_pledges) == 0:
+            break
+        pause.wait(0.05)
+    stage.processes.stop()
+    other.close()
+
+    assert [kind for kind, _ in stage.lines()] == ["collected"] * pledges
+    assert len(stage.facts(e.PledgeCollected)) == pledges
+    stage.step()
+    assert stage.processes.waiting() == {"close": 1}
 
 
 def test_a_stumbling_runner_goes_on(stage: Stage) -> None:

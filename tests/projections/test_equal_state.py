@@ -21,6 +21,7 @@ from domain.state import Campaign, Funds, Pledge, Status
 from projections.backer_ledger import pledge_by_id, pledges_of, statement
 from projections.campaign_pages import CampaignPage, get_page, list_pages
 from projections.creator_desk import Desk, desk
+from projections.desk_fold import DeedRow
 from projections.journal import balances, entries
 from projections.pledges import LEFT, PledgeRow, lines_of
 from projections.views import ViewsFile
@@ -29,7 +30,10 @@ from tests.projections.views_of import views_of
 
 T = TypeVar("T")
 
-histories = st.integers(0, 2**32).map(lambda seed: some_history(Random(seed)))
+histories = st.integers(0, 2**32).map(lambda seed: some_history(Random(seed), steps=400))
+
+some = settings(max_examples=max(1, settings.default.max_examples // 4))
+"""A history holds hundreds of facts: fewer of them than of the small examples of the rules."""
 
 
 def read(file: ViewsFile, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
@@ -69,13 +73,14 @@ def facts_of(history: History) -> list[e.Event]:
     return [decode(row.tag, row.body) for row in history.log.rows]
 
 
-@settings(max_examples=60)
+@some
 @given(histories)
 def test_pages_equal_the_states(history: History) -> None:
     """Figures, phase, stock, backers and deliveries of a page are those of the aggregate."""
-    with views_of(history.log) as file:
+
+    async def check(conn: AsyncConnection) -> None:
         for state in history.campaigns:
-            page = read(file, lambda conn, state=state: page_of(conn, state))
+            page = await page_of(conn, state)
             assert {name: getattr(page, name) for name in asdict(state.figures)} == asdict(
                 state.figures
             )
@@ -103,6 +108,9 @@ def test_pages_equal_the_states(history: History) -> None:
             figures = state.figures
             assert sums == [figures.pledged_minor, figures.pledges, figures.charged_minor]
 
+    with views_of(history.log) as file:
+        read(file, check)
+
 
 def funds_of(row: PledgeRow, reference: str, attempt: int) -> Funds:
     """A row's money as the aggregate keeps it; the view keeps neither reference nor attempt."""
@@ -128,7 +136,7 @@ def funds_of(row: PledgeRow, reference: str, attempt: int) -> Funds:
     )
 
 
-@settings(max_examples=60)
+@some
 @given(histories)
 def test_pledges_equal_the_states(history: History) -> None:
     """Each pledge's row has the status, content and money that the aggregate has."""
@@ -167,7 +175,7 @@ def test_pledges_equal_the_states(history: History) -> None:
                     assert funds_of(row, funds.reference, funds.attempt) == funds
 
 
-@settings(max_examples=40)
+@some
 @given(histories)
 def test_statements_add_up(history: History) -> None:
     """The lines of each pledge's statement sum to what is pledged and what is held of it."""
@@ -200,7 +208,7 @@ def test_statements_add_up(history: History) -> None:
         read(file, check)
 
 
-@settings(max_examples=40)
+@some
 @given(histories)
 def test_the_journal_equals_the_postings(history: History) -> None:
     """Balances are the sums of the entries, entries are the postings, the whole sums to zero."""
@@ -258,13 +266,14 @@ def waiting_for(state: Campaign) -> list[int]:
     ]
 
 
-@settings(max_examples=40)
+@some
 @given(histories)
 def test_desks_equal_the_states(history: History) -> None:
     """States, rewards, deliveries, refunds, payouts and discrepancies are those of the aggregate."""
-    with views_of(history.log) as file:
+
+    async def check(conn: AsyncConnection) -> None:
         for state in history.campaigns:
-            found = read(file, lambda conn, state=state: desk_of(conn, state))
+            found = await desk_of(conn, state)
             assert {
                 line.state: (line.pledges, line.amount_minor, line.charged_minor)
                 for line in found.states
@@ -303,13 +312,16 @@ def test_desks_equal_the_states(history: History) -> None:
                 discrepancy_id: each.open for discrepancy_id, each in state.discrepancies.items()
             }
 
+    with views_of(history.log) as file:
+        read(file, check)
+
 
 def kept(rows: tuple[Any, ...], name: str) -> dict[str, str]:
     """The state of each row by its id."""
     return {getattr(row, name): row.state for row in rows}
 
 
-@settings(max_examples=20)
+@some
 @given(histories)
 def test_the_desk_says_who_asked_for_each_refund(history: History) -> None:
     """Nobody can press refund unseen: each request is a deed with its actor."""
@@ -318,13 +330,14 @@ def test_the_desk_says_who_asked_for_each_refund(history: History) -> None:
         for position, event in enumerate(facts_of(history), 1)
         if isinstance(event, e.RefundRequested)
     }
-    with views_of(history.log) as file:
-        deeds = [
-            deed
-            for state in history.campaigns
-            for deed in read(file, lambda conn, state=state: desk_of(conn, state)).deeds
-            if deed.tag == "refund.requested.v1"
+
+    async def deeds_of(conn: AsyncConnection) -> list[DeedRow]:
+        return [
+            deed for state in history.campaigns for deed in (await desk_of(conn, state)).deeds
         ]
+
+    with views_of(history.log) as file:
+        deeds = [d for d in read(file, deeds_of) if d.tag == "refund.requested.v1"]
     assert {deed.position: (deed.by, deed.no) for deed in deeds} == asked
 
 
