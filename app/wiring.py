@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
+from http import HTTPStatus
 from typing import Final
 
 from msgspec import Struct
@@ -30,7 +32,8 @@ from app.stores.people import People
 from app.stores.repeats import Repeats
 from app.stores.sessions import Sessions
 from domain.state import Campaign
-from projections.runner import Follower
+from projections.rebuild import rebuild
+from projections.runner import Follower, StaleViewsError
 from projections.views import Views
 
 SNAPSHOT_PAUSE_S: Final = 30.0
@@ -84,7 +87,7 @@ class Platform:
         self.bank = Bank(settings.test_bank_path, notification_secret=settings.test_bank_secret)
         self.provider: PaymentProvider = self.bank
         self.views = Views(settings.views_path)
-        self.follower = Follower(self.log.read, self.views, log_id=self.log.log_id)
+        self.follower = self._current_follower()
         self.processes = Processes(
             self.log,
             self.engine,
@@ -102,13 +105,24 @@ class Platform:
         found = resolve_methods(self._people_sync, method_ids)
         return {method_id: method.reference for method_id, method in found.items()}
 
+    def _current_follower(self) -> Follower:
+        """Follow the log with the views as they are, or made anew if another version made them."""
+        log = self.log
+        try:
+            return Follower(log.read, self.views, log_id=log.log_id)
+        except StaleViewsError:
+            _logger.warning("the views are of another version: they are rebuilt from the log")
+            rebuild(log.read, self.settings.views_path, log_id=log.log_id)
+            return Follower(log.read, self.views, log_id=log.log_id)
+
     def hear_bank(self) -> int:
         """Let the test bank send its news; return how many arrived."""
         return deliver_due(self.bank, self.clock(), self._post)
 
-    def _post(self, headers: dict[str, str], body: bytes) -> int:
+    def _post(self, headers: Mapping[str, str], body: bytes) -> int:
+        """Take the news as the webhook does, without the way over the network."""
         self.processes.receive(headers, body)
-        return 204
+        return HTTPStatus.NO_CONTENT
 
     # --- A server's threads ----------------------------------------------------------------------
 
@@ -119,8 +133,8 @@ class Platform:
             ("snapshots", SNAPSHOT_PAUSE_S, self._snapshots_due.take_due_snapshots),
             ("bank", BANK_PAUSE_S, self.hear_bank),
         ):
-            self._thread(name, lambda pause_s=pause_s, work=work: self._repeat(pause_s, work))
-        self._thread("views", lambda: self.follower.run(self._stop, self.log.wait))
+            self._thread(name, partial(self._repeat, pause_s, work))
+        self._thread("views", partial(self.follower.run, self._stop, self.log.wait))
 
     def _thread(self, name: str, run: Callable[[], None]) -> None:
         thread = threading.Thread(target=run, name=name, daemon=True)

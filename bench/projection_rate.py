@@ -130,7 +130,9 @@ def charge(log: Made, campaign: str, no: int) -> None:
 def pay_out(log: Made, campaign: str, pledges: int) -> None:
     """Success, fees on every pledge, and a payout of half of what each has left."""
     money = {"currency": "BRL", "platform_fee_minor": 125 * pledges}
-    log.add(e.CampaignSucceeded, campaign, BY, pledged_minor=AMOUNT_MINOR * pledges, pledges=pledges)
+    log.add(
+        e.CampaignSucceeded, campaign, BY, pledged_minor=AMOUNT_MINOR * pledges, pledges=pledges
+    )
     span: dict[str, Any] = {"from_no": 1, "to_no": pledges, "except_nos": ()}
     log.add(e.FeesCharged, campaign, BY, **span, **money, processing_fee_minor=50 * pledges)
     span |= {"payout_id": str(uuid.uuid4()), "account_id": str(uuid.uuid4())}

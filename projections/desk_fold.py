@@ -13,7 +13,7 @@ from domain.codec import tag_of
 from domain.ids import role_of
 from projections.facts import Fact, day_of, iso_day
 from projections.pledge_book import PledgeBook
-from projections.pledges import PledgeRow, Standing, lines_of
+from projections.pledges import NO_LINES, PledgeRow, Standing, lines_of
 from projections.rows import Rows, Shape, Sums, Totals, append_to, table
 
 NO_REWARD: Final = ""
@@ -148,28 +148,37 @@ class DeskFold:
         """Note deeds and discrepancies."""
         for fact in facts:
             event: Any = fact.event
-            if type(event) not in _TRAFFIC and not _is_own_doing(event):
+            kind = type(event)
+            if kind in _TRAFFIC:
+                continue
+            if kind is e.DiscrepancyRecorded:
+                self._recorded(fact, event)
+            elif kind is e.DiscrepancyResolved:
+                self._resolved(fact, event)
+            if not _is_own_doing(event):
                 self._note(fact, event)
-            if isinstance(event, e.DiscrepancyRecorded):
-                self._discrepancies.put(
-                    DiscrepancyRow(
-                        fact.campaign,
-                        event.discrepancy_id,
-                        fact.position,
-                        event.at,
-                        event.kind,
-                        event.no,
-                        event.provider,
-                        event.reference,
-                        event.amount_minor,
-                    )
-                )
-            elif isinstance(event, e.DiscrepancyResolved):
-                found = self._discrepancies.get((fact.campaign, event.discrepancy_id))
-                assert found is not None, "a fact resolves a discrepancy never recorded"
-                found.resolution = event.resolution
-                found.resolved_by, found.resolved_at = event.by, event.at
-                self._discrepancies.put(found)
+
+    def _recorded(self, fact: Fact, event: e.DiscrepancyRecorded) -> None:
+        self._discrepancies.put(
+            DiscrepancyRow(
+                fact.campaign,
+                event.discrepancy_id,
+                fact.position,
+                event.at,
+                event.kind,
+                event.no,
+                event.provider,
+                event.reference,
+                event.amount_minor,
+            )
+        )
+
+    def _resolved(self, fact: Fact, event: e.DiscrepancyResolved) -> None:
+        found = self._discrepancies.get((fact.campaign, event.discrepancy_id))
+        assert found is not None, "a fact resolves a discrepancy never recorded"
+        found.resolution = event.resolution
+        found.resolved_by, found.resolved_at = event.by, event.at
+        self._discrepancies.put(found)
 
     def _note(self, fact: Fact, event: Any) -> None:  # noqa: ANN401 - any event
         no, amount_minor = getattr(event, "no", 0), getattr(event, "amount_minor", 0)
@@ -182,28 +191,28 @@ class DeskFold:
         self._count(row, now, 1)
 
     def _count(self, row: PledgeRow, stands: Standing, sign: int) -> None:
-        campaign = row.campaign
-        self._states.add(
-            (campaign, stands.state),
-            sign,
-            sign * stands.amount_minor,
-            sign * stands.charged_minor,
-        )
+        campaign, amount_minor = row.campaign, sign * stands.amount_minor
+        state = campaign, stands.state
+        self._states.add(state, sign, amount_minor, sign * stands.charged_minor)
         if stands.counted:
-            self._count_rewards(row, stands, sign)
+            day, rest_minor = day_of(row.made_at), amount_minor
+            if stands.lines != NO_LINES:
+                rest_minor -= self._count_rewards(campaign, day, stands.lines, sign)
+            if rest_minor:
+                self._reward_days.add((campaign, NO_REWARD, day), sign, 0, rest_minor)
         if stands.to_deliver:
             for line in lines_of(stands.lines):
                 self._deliveries.add((campaign, line.reward_id), sign, sign * line.quantity)
 
-    def _count_rewards(self, row: PledgeRow, stands: Standing, sign: int) -> None:
-        day, rest_minor = day_of(row.made_at), stands.amount_minor
-        for line in lines_of(stands.lines):
-            cost_minor = line.quantity * (line.price_minor + line.shipping_minor)
-            key = row.campaign, line.reward_id, day
-            self._reward_days.add(key, sign, sign * line.quantity, sign * cost_minor)
-            rest_minor -= cost_minor
-        if rest_minor:
-            self._reward_days.add((row.campaign, NO_REWARD, day), sign, 0, sign * rest_minor)
+    def _count_rewards(self, campaign: int, day: int, lines: str, sign: int) -> int:
+        """Count a pledge's rewards; return what they come to."""
+        total_minor = 0
+        for line in lines_of(lines):
+            cost_minor = sign * line.quantity * (line.price_minor + line.shipping_minor)
+            key = campaign, line.reward_id, day
+            self._reward_days.add(key, sign, sign * line.quantity, cost_minor)
+            total_minor += cost_minor
+        return total_minor
 
     def write(self) -> None:
         """Write the desks."""

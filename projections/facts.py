@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from domain.events import AnyEvent
 from domain.terms import DAY_MS
@@ -16,7 +18,7 @@ MAX_NO: Final = (1 << NO_BITS) - 1
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
-class Fact(NamedTuple):
+class Fact(Struct, frozen=True, gc=False):
     """An event at its position. `campaign` is the campaign's key: where it was submitted.
 
     A key that follows from the log alone is the same in every rebuild.

@@ -15,7 +15,7 @@ from domain.state import Phase
 from domain.terms import Line, Reward, Submission
 from projections.facts import Fact, day_of
 from projections.pledge_book import PledgeBook
-from projections.pledges import PledgeRow, Standing, lines_of
+from projections.pledges import NO_LINES, PledgeRow, Standing, lines_of
 from projections.rows import Rows, Shape, Sums, Totals, append_to, table
 
 PARTS: Final = 1000
@@ -169,31 +169,36 @@ class PagesFold:
     def fold(self, facts: Sequence[Fact]) -> None:
         """Change the pages as the facts say, in their order."""
         self.pages.load({fact.campaign for fact in facts})
+        touched: dict[int, PageRow] = {}
         for fact in facts:
-            event = fact.event
-            page = self.pages.get(fact.campaign)
+            event, campaign = fact.event, fact.campaign
+            page = touched.get(campaign)
             if page is None:
-                bare = event.stream.removeprefix("campaign:")
-                page = PageRow(campaign=fact.campaign, campaign_id=bare, channel=event.channel)
-            was = page.pledged_minor, page.pledges, page.charged_minor
-            apply(page, event)
-            if was != (page.pledged_minor, page.pledges, page.charged_minor):
-                changes = (
-                    page.pledged_minor - was[0],
-                    page.pledges - was[1],
-                    page.charged_minor - was[2],
+                page = touched[campaign] = self.pages.get(campaign) or _new_page(fact)
+            kind = type(event)
+            if kind in _MOVES:
+                pledged, pledges = page.pledged_minor, page.pledges
+                charged = page.charged_minor
+                apply(page, event)
+                self._days.add(
+                    (campaign, day_of(event.at)),
+                    page.pledged_minor - pledged,
+                    page.pledges - pledges,
+                    page.charged_minor - charged,
                 )
-                self._days.add((fact.campaign, day_of(event.at)), *changes)
-            change = _CHANGES.get(type(event))
+            else:
+                apply(page, event)
+            change = _CHANGES.get(kind)
             if change is not None:
                 change(self, page, fact, event)
             page.position = fact.position
+        for page in touched.values():
             self.pages.put(page)
 
     def _pledge_changed(self, row: PledgeRow, was: Standing | None, now: Standing) -> None:
-        if was is not None and was.claims_stock:
+        if was is not None and was.claims_stock and was.lines != NO_LINES:
             self.take(row.campaign, lines_of(was.lines), claimed=-1)
-        if now.claims_stock:
+        if now.claims_stock and now.lines != NO_LINES:
             self.take(row.campaign, lines_of(now.lines), claimed=1)
 
     def _backers_changed(self, campaign: int, change: int) -> None:
@@ -231,6 +236,26 @@ class PagesFold:
             rows.write()
         _append_updates.write(self._conn, sorted(self.updates))
         self._days.write()
+
+
+def _new_page(fact: Fact) -> PageRow:
+    bare = fact.event.stream.removeprefix("campaign:")
+    return PageRow(campaign=fact.campaign, campaign_id=bare, channel=fact.event.channel)
+
+
+_MOVES: Final = frozenset(
+    (
+        e.PledgeMade,
+        e.PledgeRevised,
+        e.PledgeWithdrawn,
+        e.PledgeDropped,
+        e.PledgeReleased,
+        e.PledgeCollected,
+        e.CampaignFailed,
+        e.CampaignCancelled,
+    )
+)
+"""Facts that a day's progress counts."""
 
 
 # --- What each fact changes, beside the figures --------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, Table
 
-from projections.facts import MAX_NO, Fact, pledge_key
+from projections.facts import MAX_NO, NO_BITS, Fact, pledge_key
 from projections.pledges import (
     BY_BACKER,
     BY_ID,
@@ -67,6 +67,11 @@ _BACKING: Final = """
     )"""
 """Which of the asked (bits, first key, last key, backer) have a pledge that counts."""
 
+_KNOWN_BITS: Final = """
+    SELECT json_group_array(bits) FROM pledges_by_backer
+    WHERE bits IN (SELECT value FROM json_each(?))"""
+"""Which bits of ids were seen: those of new backers, the most of all, hardly ever."""
+
 _GIVEN: Final = """
     SELECT json_group_array(json_array(pledge, amount_minor)) FROM (
         SELECT pledge, amount_minor FROM payout_shares
@@ -113,14 +118,14 @@ class PledgeBook:
                 tell(row, was, now)
             if now.counted != (was is not None and was.counted):
                 (gained if now.counted else lost).add((row.campaign, row.backer))
-        moved = sorted(gained | lost)
+        moved = list(gained | lost)
         backed = self._backing(moved)
         self.pledges.write()
         self._before.clear()
         for found, rows in self._found.items():
             _append_found[found].write(self._conn, sorted(rows))
             rows.clear()
-        back = gained | self._backing(sorted(lost - gained))
+        back = gained | self._backing(list(lost - gained))
         changes: defaultdict[int, int] = defaultdict(int)
         for pair in moved:
             changes[pair[0]] += (pair in back) - (pair in backed)
@@ -135,14 +140,19 @@ class PledgeBook:
 
     def _backing(self, pairs: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
         """Those (campaign, backer) with a stored pledge that counts."""
-        if not pairs:
-            return set()
+        bits = [bits_of(backer) for _, backer in pairs]
+        known = set(_numbers.decode(self._ask(_KNOWN_BITS, bits)))
         asked = [
-            (bits_of(backer), pledge_key(campaign, 0), pledge_key(campaign, MAX_NO), backer)
-            for campaign, backer in pairs
+            (each, pledge_key(campaign, 0), pledge_key(campaign, MAX_NO), backer)
+            for each, (campaign, backer) in zip(bits, pairs, strict=True)
+            if each in known
         ]
-        packed = self._conn.exec_driver_sql(_BACKING, (as_json(asked),)).scalar_one()
-        return {pairs[index] for index in _numbers.decode(packed)}
+        found = _numbers.decode(self._ask(_BACKING, asked)) if asked else ()
+        return {(asked[index][1] >> NO_BITS, asked[index][3]) for index in found}
+
+    def _ask(self, sql: str, asked: Sequence[object]) -> str:
+        packed: str = self._conn.exec_driver_sql(sql, (as_json(asked),)).scalar_one()
+        return packed
 
     # --- Rows ------------------------------------------------------------------------------------
 

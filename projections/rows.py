@@ -248,6 +248,7 @@ class Totals:
         self.table = target = table(name, row, key)
         columns = list(target.columns)
         keys = columns[: len(key)]
+        self.sums = len(columns) - len(keys)
         stated = insert(target)
         added = {c.name: c + stated.excluded[c.name] for c in columns[len(key) :]}
         self.upsert = Writer(
@@ -266,18 +267,20 @@ class Sums:
         self._conn = conn
         self._sums: dict[tuple[Any, ...], list[int]] = {}
 
-    def add(self, key: tuple[Any, ...], *amounts: int) -> None:
-        """Add to the sums of a row."""
+    def add(self, key: tuple[Any, ...], first: int, second: int, third: int = 0) -> None:
+        """Add to the sums of a row; a table has two or three."""
         found = self._sums.get(key)
         if found is None:
-            self._sums[key] = list(amounts)
-            return
-        for index, amount in enumerate(amounts):
-            found[index] += amount
+            self._sums[key] = [first, second, third]
+        else:
+            found[0] += first
+            found[1] += second
+            found[2] += third
 
     def write(self) -> None:
         """Add them to the stored rows."""
-        rows = [(*key, *amounts) for key, amounts in sorted(self._sums.items())]
+        sums = self._totals.sums
+        rows = [(*key, *amounts[:sums]) for key, amounts in sorted(self._sums.items())]
         self._totals.upsert.write(self._conn, rows)
         if self._totals.delete_empty:
             less = sorted(key for key, amounts in self._sums.items() if amounts[0] <= 0)

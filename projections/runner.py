@@ -286,22 +286,16 @@ class Follower:
     def _move(self, conn: Connection, position: int) -> None:
         """Move every checkpoint, each from exactly where this follower left it."""
         columns = CHECKPOINTS.c
-        for name, version in self._versions.items():
-            moved = conn.execute(
-                update(CHECKPOINTS)
-                .where(
-                    columns.projection == name,
-                    columns.log == self._log_id,
-                    columns.version == version,
-                    columns.position == self._position,
-                )
-                .values(position=position)
+        moved = conn.execute(
+            update(CHECKPOINTS)
+            .where(columns.log == self._log_id, columns.position == self._position)
+            .values(position=position)
+        )
+        if moved.rowcount != len(self._versions):
+            raise CheckpointMovedError(
+                f"the views were not at position {self._position} any more:"
+                " another follower writes them"
             )
-            if moved.rowcount != 1:
-                raise CheckpointMovedError(
-                    f"the views were not at position {self._position} any more:"
-                    " another follower writes them"
-                )
 
     def _facts(self, conn: Connection, events: Sequence[tuple[int, AnyEvent]]) -> list[Fact]:
         """Give each event its campaign's key."""

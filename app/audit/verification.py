@@ -90,6 +90,7 @@ class Verification:
             event.stream != row.stream
             or event.version != row.version
             or event.at != row.at
+            or encode(event) != row.body
         ):
             self._name_columns(row, event)
         if event.at < self._at:

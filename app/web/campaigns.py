@@ -13,6 +13,7 @@ from litestar.response import Redirect, Template
 from app.api.problems import explained, problem_type, title_of
 from app.web import dates
 from app.web.campaign_view import campaign_view, card
+from app.web.ledger import GONE
 from app.web.site import PageRequest, Site
 from app.web.templating import asset
 from domain.state import Phase
@@ -61,7 +62,11 @@ async def show_campaign(
     if visitor.backer:
         async with site.platform.views.connect() as connection:
             mine = await pledges_of(connection, visitor.backer)
-        days = [dates.moment(p.made_at).date() for p in mine if p.campaign_id == campaign_id]
+        days = [
+            dates.moment(pledge.made_at).date()
+            for pledge in mine
+            if pledge.campaign_id == campaign_id and pledge.state not in GONE
+        ]
         own_day = days[0].isoformat() if days else ""
     view = await campaign_view(site.platform, page, now=site.platform.clock(), own_day=own_day)
     return site.page("campaign.html", visitor if visitor.backer else None, view=view, page=page)

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 HEIGHT: Final = 260
 TRUNK: Final = 160
-LABEL_X: Final = 456
+LABEL_GAP: Final = 42.0
+"""Between two labels, each of two lines."""
 _TRUNK_END: Final = 150
 _MOUTH: Final = 440
 _LEAST: Final = 3.0
@@ -33,6 +34,7 @@ def delta(amounts: Sequence[tuple[str, int]]) -> tuple[Way, ...]:
     room = (HEIGHT - sum(widths)) / (len(widths) + 1) if widths else 0.0
     source, mouth = (HEIGHT - TRUNK) / 2, room
     ways = []
+    label_y = -LABEL_GAP
     for (name, amount), width in zip(shown, widths, strict=True):
         a, b = source, source + width * narrow
         c, d = mouth, mouth + width
@@ -40,6 +42,18 @@ def delta(amounts: Sequence[tuple[str, int]]) -> tuple[Way, ...]:
             f"M0,{a:.1f} H{_TRUNK_END} C290,{a:.1f} 300,{c:.1f} {_MOUTH},{c:.1f} V{d:.1f}"
             f" C300,{d:.1f} 290,{b:.1f} {_TRUNK_END},{b:.1f} H0 Z"
         )
-        ways.append(Way(name, amount, path, round((c + d) / 2, 1)))
+        label_y = max(label_y + LABEL_GAP, (c + d) / 2)
+        ways.append(Way(name, amount, path, round(label_y, 1)))
         source, mouth = b, d + room
-    return tuple(ways)
+    return _lifted(ways)
+
+
+def _lifted(ways: list[Way]) -> tuple[Way, ...]:
+    """Move the last labels up where they would leave the picture, and those above in turn."""
+    lowest = HEIGHT - LABEL_GAP / 2
+    found: list[Way] = []
+    for way in reversed(ways):
+        label_y = min(way.label_y, lowest)
+        found.append(Way(way.name, way.amount_minor, way.path, round(label_y, 1)))
+        lowest = label_y - LABEL_GAP
+    return tuple(reversed(found))

@@ -73,9 +73,7 @@ class Running:
         """Get from the API."""
         return await self.client.get(f"/api/v1{path}", headers=caller.headers)
 
-    def send(
-        self, method: str, path: str, body: bytes, headers: dict[str, str]
-    ) -> httpx.Response:
+    def send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
         """Send a request from a test that is no coroutine, on the loop of its fixtures."""
         request = self.client.request(method, path, content=body, headers=headers)
         return self.loop.run_until_complete(request)
@@ -122,8 +120,11 @@ def campaign(**changes: Any) -> dict[str, Any]:
         "deadline_at": NOW + 30 * DAY_MS,
         "first_time_creator": False,
         "rewards": [
-            {"title": "Poster", "price_minor": 12_000,
-             "shipping": [{"region": "CN", "fee_minor": 1_200}]},
+            {
+                "title": "Poster",
+                "price_minor": 12_000,
+                "shipping": [{"region": "CN", "fee_minor": 1_200}],
+            },
             {"title": "Front row blanket", "price_minor": 36_000, "limit": 1},
         ],
         "needs": [{"title": "Translation, hours", "quantity": 40}],

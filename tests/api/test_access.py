@@ -9,7 +9,13 @@ from tests.api.running import Running, pledge
 
 async def test_no_valid_key_is_told_so(running: Running) -> None:
     """Without a valid key the answer is 401 and names the scheme."""
-    for shown in (b"", b"Bearer nonsense", b"Bearer trb_0_0", b"Basic dXNlcjo=", b"Bearer \xff\xfe"):
+    for shown in (
+        b"",
+        b"Bearer nonsense",
+        b"Bearer trb_0_0",
+        b"Basic dXNlcjo=",
+        b"Bearer \xff\xfe",
+    ):
         answer = await running.client.get("/api/v1/campaigns", headers={"authorization": shown})
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Bearer")

@@ -31,7 +31,9 @@ def test_a_body_has_the_commands_own_fields() -> None:
         assert {field.name for field in fields(body_type(action.command))} == own
 
 
-async def paid_pledge(running: Running, staff: Caller, campaign_id: str, **changes: object) -> Caller:
+async def paid_pledge(
+    running: Running, staff: Caller, campaign_id: str, **changes: object
+) -> Caller:
     """A backer with a key of their own, who pledged with a card that works."""
     backer = await running.caller("backer")
     reference = running.platform.bank.prepare_method_direct(at=NOW)

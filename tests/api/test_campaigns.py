@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from app.log import decode_row
 from domain.events import CampaignSubmitted
 from domain.terms import DAY_MS
-from app.log import decode_row
 from tests.api.running import NOW, Caller, Running, campaign, new_id, pledge
 
 
@@ -22,8 +22,13 @@ async def test_staff_submit_approve_and_launch_in_one_go(running: Running, staff
     assert [reward["title"] for reward in read["rewards"]] == ["Poster", "Front row blanket"]
     assert [reward["left"] for reward in read["rewards"]] == [None, 1]
     assert read["needs"] == [
-        {"need_id": submitted["need_ids"][0], "title": "Translation, hours", "description": "",
-         "quantity": 40, "accepted": 0}
+        {
+            "need_id": submitted["need_ids"][0],
+            "title": "Translation, hours",
+            "description": "",
+            "quantity": 40,
+            "accepted": 0,
+        }
     ]
 
 
@@ -77,9 +82,7 @@ async def test_a_flexible_campaign_is_charged_at_the_pledge(
 
 async def test_what_is_not_fit_leaves_nothing_behind(running: Running, staff: Caller) -> None:
     """A refused submission names its faults, and keeps neither texts nor events."""
-    refused = await running.post(
-        "/campaigns", staff, campaign(deadline_at=NOW - 1, goal_minor=0)
-    )
+    refused = await running.post("/campaigns", staff, campaign(deadline_at=NOW - 1, goal_minor=0))
     assert (refused.status_code, refused.json()["reason"]) == (422, "content_invalid")
     assert "deadline" in refused.json()["detail"]
     assert "goal" in refused.json()["detail"]
@@ -91,9 +94,7 @@ async def test_what_is_not_fit_leaves_nothing_behind(running: Running, staff: Ca
         assert found.scalar() == 0
 
 
-async def test_an_idempotency_key_finds_the_first_campaign(
-    running: Running, staff: Caller
-) -> None:
+async def test_an_idempotency_key_finds_the_first_campaign(running: Running, staff: Caller) -> None:
     """The same request twice is one campaign; another body under the key is a conflict; another
     caller's key of the same word is another key.
     """
@@ -184,7 +185,8 @@ async def test_the_five_numbers_reconcile(running: Running, staff: Caller) -> No
     campaign_id = (await running.launched(staff, goal_minor=10_000))["campaign_id"]
     for backer in await running.backers(3):
         kept = await running.post(
-            "/payment-methods", staff,
+            "/payment-methods",
+            staff,
             {"backer_id": backer, "reference": running.platform.bank.prepare_method_direct(at=NOW)},
         )
         body = pledge(backer_id=backer, payment_method=kept.json()["payment_method"])

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from app.payments.test_bank.notifications import sign
 from app.log import EventLog
+from app.payments.test_bank.notifications import sign
 from tests.api.running import Caller, Running, pledge
 
 

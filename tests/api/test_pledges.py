@@ -31,9 +31,7 @@ async def test_a_pledge_is_made_once(running: Running, staff: Caller) -> None:
     assert first.headers["tributary-position"] == str(position)
 
 
-async def test_another_pledge_under_the_same_id_is_refused(
-    running: Running, staff: Caller
-) -> None:
+async def test_another_pledge_under_the_same_id_is_refused(running: Running, staff: Caller) -> None:
     """The same id with another amount is a conflict, and changes nothing."""
     (backer,) = await running.backers(1)
     at = f"/campaigns/{(await running.launched(staff))['campaign_id']}/pledges"

@@ -105,11 +105,16 @@ def _answer_make(model: Model, command: c.MakePledge, at: int) -> Answer:
     if known is not None:
         same = known["first"] == content and known["backer"] == command.backer
         return "again" if same else "no"
-    outsider = command.backer not in (model.submission.creator, *model.submission.team)
     own = command.by in (f"backer:{command.backer}", "") or not command.by.startswith("backer")
     fits = _fits(model, command.choices, *_over(model, at, command.backer))
     covers = _covers(model, command.amount_minor, command.choices, command.destination)
-    return _yes(_takes_pledges(model, at) and outsider and own and covers and fits)
+    return _yes(
+        _takes_pledges(model, at)
+        and _is_outsider(model, command.backer)
+        and own
+        and covers
+        and fits
+    )
 
 
 def _answer_hold(model: Model, command: c.PlaceHold, at: int) -> Answer:
@@ -119,7 +124,11 @@ def _answer_hold(model: Model, command: c.PlaceHold, at: int) -> Answer:
     fits = _fits(model, command.choices, *_over(model, at, command.backer))
     main = any(not model.rewards[each.reward_id].add_on for each in command.choices)
     fine = main and _limited(model, command.choices) and fits
-    return _yes(_takes_pledges(model, at) and fine)
+    return _yes(_takes_pledges(model, at) and _is_outsider(model, command.backer) and fine)
+
+
+def _is_outsider(model: Model, party: str) -> bool:
+    return party not in (model.submission.creator, *model.submission.team)
 
 
 def _named(model: Model, pledge_id: str) -> dict[str, Any] | None:

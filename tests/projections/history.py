@@ -74,9 +74,7 @@ class History:
 
     def do(self, state: Campaign, kind: type[c.Command], by: str, **facts: Any) -> list[e.Event]:
         """Give a command; nothing happens where a rule refuses it."""
-        command = kind(
-            campaign_id=state.campaign_id, by=by, command_id=self.new_id(), **facts
-        )
+        command = kind(campaign_id=state.campaign_id, by=by, command_id=self.new_id(), **facts)
         try:
             events = handle(state, command, self.at)
         except (errors.Rejection, errors.Repeated):

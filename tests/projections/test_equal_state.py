@@ -269,7 +269,7 @@ def waiting_for(state: Campaign) -> list[int]:
 @some
 @given(histories)
 def test_desks_equal_the_states(history: History) -> None:
-    """States, rewards, deliveries, refunds, payouts and discrepancies are those of the aggregate."""
+    """Pledge states, rewards, parcels, refunds, payouts and discrepancies are the aggregate's."""
 
     async def check(conn: AsyncConnection) -> None:
         for state in history.campaigns:
@@ -332,9 +332,7 @@ def test_the_desk_says_who_asked_for_each_refund(history: History) -> None:
     }
 
     async def deeds_of(conn: AsyncConnection) -> list[DeedRow]:
-        return [
-            deed for state in history.campaigns for deed in (await desk_of(conn, state)).deeds
-        ]
+        return [deed for state in history.campaigns for deed in (await desk_of(conn, state)).deeds]
 
     with views_of(history.log) as file:
         deeds = [d for d in read(file, deeds_of) if d.tag == "refund.requested.v1"]

@@ -67,21 +67,21 @@ async def test_rebuilt_views_equal_the_live_ones(log: Log, views: Views, path: P
     assert rows_of(views.current()) == everything(log, 1_000)
 
 
-async def test_a_rebuild_makes_views_where_there_are_none(log: Log, path: Path) -> None:
+def test_a_rebuild_makes_views_where_there_are_none(log: Log, path: Path) -> None:
     """Deleted views come back."""
     fresh = rebuild(log.read, path, log_id=log.log_id)
     assert path.resolve() == fresh
     views = Views(path)
     assert follow(log, views).position == len(log.rows)
     assert rows_of(views.current()) == everything(log, 1_000)
-    await views.close()
+    views.current().close_sync()
 
 
 async def test_rebuilding_while_the_log_grows(log: Log, views: Views, path: Path) -> None:
     """Events that are appended and followed during the rebuild are in the rebuilt views once."""
     everything_there_will_be = list(log.rows)
     del log.rows[40:]
-    follower, stop, grown = follow(log, views), threading.Event(), threading.Event()
+    follower, grown = follow(log, views), threading.Event()
 
     def grow() -> None:
         for row in everything_there_will_be[40:]:
@@ -100,7 +100,6 @@ async def test_rebuilding_while_the_log_grows(log: Log, views: Views, path: Path
         rebuild(read_slowly, path, log_id=log.log_id)
         seen.append((before, await positions(views)))
     writer.join()
-    stop.set()
     assert all(min(after) >= max(before) for before, after in seen)
     follower.catch_up()
     assert follower.fault is None

@@ -8,11 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.projections.history import Log
-
 from projections.rows import METADATA
 from projections.runner import CHECKPOINTS, Follower
 from projections.views import ViewsFile
+from tests.projections.history import Log
 
 Everything = dict[str, list[tuple[Any, ...]]]
 

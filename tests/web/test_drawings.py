@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from app.web.cover import cover
 from app.web.curve import curve
-from app.web.delta import TRUNK, delta
+from app.web.delta import HEIGHT, LABEL_GAP, delta
 
 
 def test_the_curve_steps_from_day_to_day() -> None:
@@ -24,8 +26,9 @@ def test_the_curve_steps_from_day_to_day() -> None:
 
 def test_the_grid_stands_on_round_amounts() -> None:
     """Eighty thousand yuan are marked in steps of twenty thousand."""
-    found = curve([], 8_000_000, first="2026-03-01", last="2026-03-31", today="2026-03-01",
-                  unit_minor=100)
+    found = curve(
+        [], 8_000_000, first="2026-03-01", last="2026-03-31", today="2026-03-01", unit_minor=100
+    )
     assert [line.amount_minor // 100 for line in found.grid] == [0, 20_000, 40_000, 60_000, 80_000]
 
 
@@ -37,12 +40,12 @@ def test_a_campaign_of_one_day_has_a_curve() -> None:
 
 def test_the_delta_shares_its_trunk() -> None:
     """Widths are as the amounts; what has nothing has no way; labels never fall together."""
-    ways = delta([("held", 0), ("paid", 500), ("fees", 1), ("returned", 499)])
+    ways = delta([("held", 0), ("paid", 997), ("fees", 1), ("returned", 2)])
     assert [way.name for way in ways] == ["paid", "fees", "returned"]
     heights = [way.label_y for way in ways]
     assert heights == sorted(heights)
-    assert min(b - a for a, b in zip(heights, heights[1:], strict=False)) > 20
-    assert TRUNK == 160
+    assert min(b - a for a, b in pairwise(heights)) >= LABEL_GAP
+    assert heights[-1] <= HEIGHT - LABEL_GAP / 2
 
 
 def test_nothing_charged_has_no_delta() -> None:
