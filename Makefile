@@ -12,7 +12,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: venv
 venv: $(INSTALLED) ## Install everything that requirements.lock names into .venv
@@ -61,8 +61,12 @@ crash: $(INSTALLED) ## Kill the server in a loop while clients pledge, and audit
 	@$(BIN)/python -m bench.crash $(ARGS)
 
 .PHONY: bench
-bench: $(INSTALLED) ## Measure the engine beside the stock library
-	@$(BIN)/python -m bench.engine $(ARGS)
+bench: $(INSTALLED) ## Measure the engine beside the stock library (ARGS=--quick for a short run)
+	@$(BIN)/python -m bench.engine_rate $(ARGS)
+
+.PHONY: last-item
+last-item: $(INSTALLED) ## Sell the last piece of a reward to eight clients at once, 1,000 times
+	@$(BIN)/python -m bench.last_item $(ARGS)
 
 .PHONY: lock
 lock: $(INSTALLED) ## Write requirements.lock from pyproject.toml (ARGS=--upgrade takes newer versions)

@@ -112,7 +112,8 @@ def _unexpected(
         kind=kind,
         provider=command.provider,
         reference=command.reference,
-        amount_minor=command.amount_minor - command.provider_fee_minor,
+        amount_minor=command.amount_minor,
+        fee_minor=command.provider_fee_minor,
         no=command.no,
     )
 

@@ -9,7 +9,7 @@ from domain.rules import head, require_role
 from domain.state import Campaign, Discrepancy
 
 
-def record(
+def record(  # noqa: PLR0913 - the facts of one report, by name
     state: Campaign,
     command: c.Command,
     at: int,
@@ -18,12 +18,13 @@ def record(
     provider: str,
     reference: str,
     amount_minor: int,
+    fee_minor: int = 0,
     no: int = 0,
 ) -> list[e.Event]:
     """Record a report that fits nothing, once per kind, provider and reference.
 
-    `amount_minor` came in (+) or went out (-); it waits in suspense. `no` names the pledge where
-    the campaign has one with this number.
+    `amount_minor` came in (+) or went out (-) and waits in suspense, whole; the provider kept
+    `fee_minor` on it. `no` names the pledge where the campaign has one with this number.
     """
     if reference_key(kind, provider, reference) in state.references:
         return []
@@ -38,6 +39,7 @@ def record(
             provider=provider,
             reference=reference,
             amount_minor=amount_minor,
+            fee_minor=fee_minor,
             currency=state.bound.currency,
         )
     ]

@@ -528,7 +528,7 @@ class DebtWrittenOff(Event, frozen=True, kw_only=True, tag="debt.written_off.v1"
 
 class DiscrepancyRecorded(Event, frozen=True, kw_only=True, tag="discrepancy.recorded.v1"):
     """A provider's report that fits no state. `amount_minor` came in (+) or went out (-) and waits
-    in suspense; payouts are frozen.
+    in suspense, whole; `fee_minor` is what the provider kept on it. Payouts are frozen.
     """
 
     discrepancy_id: str
@@ -537,6 +537,7 @@ class DiscrepancyRecorded(Event, frozen=True, kw_only=True, tag="discrepancy.rec
     provider: str
     reference: str
     amount_minor: int
+    fee_minor: int
     currency: str
 
 

@@ -175,7 +175,8 @@ def _written_off(event: e.DebtWrittenOff) -> _Lines:
 
 def _discrepancy_recorded(event: e.DiscrepancyRecorded) -> _Lines:
     return [
-        (clearing(event.provider), event.amount_minor),
+        (clearing(event.provider), event.amount_minor - event.fee_minor),
+        (PROVIDER_FEE, event.fee_minor),
         (SUSPENSE, -event.amount_minor),
     ]
 

@@ -305,6 +305,7 @@ def _unexpected(
         provider=command.provider,
         reference=_reference(command),
         amount_minor=amount_minor,
+        fee_minor=command.fee_minor if isinstance(command, c.RecordDisputeLost) else 0,
         no=command.no,
     )
 
@@ -359,7 +360,7 @@ def record_dispute_lost(state: Campaign, command: c.RecordDisputeLost, at: int) 
     if dispute is not None and dispute.state == "lost":
         return []
     if dispute is None or not _fits(dispute, command):
-        return _unexpected(state, command, at, -command.fee_minor)
+        return _unexpected(state, command, at, 0)
     funds = _funds(state, dispute.no)
     borne = split(
         state.bound.terms,

@@ -7,15 +7,16 @@ ApprovePayout. Texts and rewards are sent in full; their texts go to the content
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, Final, cast, get_args
 
 import msgspec
 from litestar import Response, post
 from litestar.di import NamedDependency
+from litestar.enums import RequestEncodingType
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, JSONBody
+from litestar.params import BodyKwarg, FromPath
 from msgspec import Meta, Struct
-from msgspec.structs import fields
+from msgspec.structs import FieldInfo, fields
 
 from app.api.access import ApiRequest, needs
 from app.api.answers import ActionOut, action_out
@@ -98,15 +99,12 @@ ACTIONS: Final = (
 
 def body_type(command: type[c.Command]) -> type[Body]:
     """The body that asks for a command: its own fields, within the bounds of the edge."""
-    own = [field for field in fields(command) if field.name not in _COMMON]
-    shaped: list[Any] = []
-    for field in own:
-        name, kind = field.encode_name, _edge_type(field.name, field.type)
-        if field.default is not msgspec.NODEFAULT:
-            shaped.append((name, kind, field.default))
-        else:
-            shaped.append((name, kind))
-    return msgspec.defstruct(
+    shaped: list[Any] = [
+        (field.name, _edge_type(field.name, field.type), *_default(field))
+        for field in fields(command)
+        if field.name not in _COMMON
+    ]
+    body: Any = msgspec.defstruct(
         f"{command.__name__}In",
         shaped,
         bases=(Body,),
@@ -115,6 +113,11 @@ def body_type(command: type[c.Command]) -> type[Body]:
         forbid_unknown_fields=True,
         namespace={"__doc__": command.__doc__},
     )
+    return cast("type[Body]", body)
+
+
+def _default(field: FieldInfo) -> tuple[Any, ...]:
+    return () if field.required else (field.default,)
 
 
 def _edge_type(name: str, kind: Any) -> Any:  # noqa: ANN401 - the type of any field
@@ -139,19 +142,19 @@ async def _facts(platform: Platform, body: Body) -> dict[str, Any]:
     """The command's fields: texts and rewards are kept, the rest is taken as it is."""
     found: dict[str, Any] = {}
     for field in fields(body):
-        value = getattr(body, field.name)
-        match value:
-            case TextIn():
-                value = await text_of(platform, value, platform.clock())
-            case RewardIn():
-                value = await reward_of(platform, value, platform.clock())
-            case tuple():
-                value = tuple(
-                    Choice(part.reward_id, part.quantity) if isinstance(part, ChoiceIn) else part
-                    for part in value
-                )
+        value: object = getattr(body, field.name)
+        if isinstance(value, TextIn):
+            value = await text_of(platform, value, platform.clock())
+        elif isinstance(value, RewardIn):
+            value = await reward_of(platform, value, platform.clock())
+        elif isinstance(value, tuple):
+            value = tuple(map(_chosen, value))
         found[field.name] = value
     return found
+
+
+def _chosen(part: object) -> object:
+    return Choice(part.reward_id, part.quantity) if isinstance(part, ChoiceIn) else part
 
 
 def action_handler(action: Action) -> HTTPRouteHandler:
@@ -179,7 +182,7 @@ def action_handler(action: Action) -> HTTPRouteHandler:
         return action_out(campaign_id, await platform.engine.submit_async(command, key))
 
     body = body_type(action.command)
-    act.__annotations__["data"] = JSONBody[body]  # type: ignore[valid-type]
+    act.__annotations__["data"] = Annotated[body, BodyKwarg(media_type=RequestEncodingType.JSON)]
     if not any(field.required for field in fields(body)):
         act.__kwdefaults__ = {"data": body()}
     act.__doc__ = action.command.__doc__

@@ -63,9 +63,10 @@ class PledgeIn(Body, frozen=True, kw_only=True):
 
 
 class PledgeLineIn(PledgeIn, frozen=True, kw_only=True):
-    """A line of a batch: a pledge with its campaign."""
+    """A line of a batch: a pledge with its campaign and its backer."""
 
     campaign_id: Word
+    backer_id: Annotated[str, Meta(min_length=1, max_length=128)]
 
 
 class TextIn(Body, frozen=True, kw_only=True):
@@ -168,8 +169,6 @@ def decode_body(body: bytes, kind: Any) -> Any:  # noqa: ANN401 - the same
         return _decoder(kind).decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
         raise Refused("body_invalid", f"{fault}.") from fault
-    except RecursionError as fault:
-        raise Refused("body_invalid", "The body is nested too deeply.") from fault
 
 
 class StrictRequest(ApiRequest):

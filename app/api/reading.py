@@ -141,7 +141,10 @@ async def read_campaigns(
 async def texts_of(platform: Platform, pages: Sequence[CampaignPage]) -> Texts:
     """Every text that these campaigns name, by hash."""
     hashes = {text for page in pages for text in (page.text, page.plan)}
-    hashes |= {part.text for page in pages for part in (*page.rewards, *page.needs, *page.updates)}
+    for page in pages:
+        hashes |= {reward.text for reward in page.rewards}
+        hashes |= {need.text for need in page.needs}
+        hashes |= {update.text for update in page.updates}
     return await platform.stores.content.get_many(hashes - {""})
 
 

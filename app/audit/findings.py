@@ -41,6 +41,14 @@ class Findings:
         """How many there are, where that is more than are listed; else 0."""
         return self.count if self.count > len(self.listed) else 0
 
+    def take(self, listed: list[Finding], count: int) -> None:
+        """Take over what somebody else found: the first of so many."""
+        self.count += count
+        self.listed += listed
+        # What is wrong with the whole comes first, then all in the order of the log.
+        self.listed.sort(key=lambda found: (found.position is not None, found.position or 0))
+        del self.listed[LISTED:]
+
     def add(self, rule: str, sentence: str, position: int | None = None, stream: str = "") -> None:
         """Note one violation."""
         self.count += 1

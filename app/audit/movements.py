@@ -141,13 +141,14 @@ _DISPUTES: Final = {
 
 
 def _unexpected(event: e.DiscrepancyRecorded) -> Movement | None:
-    if not event.amount_minor:
+    net_minor = event.amount_minor - event.fee_minor
+    if not net_minor:
         return None
     kind, reference = _UNEXPECTED.get(event.kind, ""), event.reference
     if event.kind == "disputed_unexpectedly":
         reference, _, command = event.reference.rpartition("/")
         kind = _DISPUTES.get(command, "")
-    changes = (None, None, None, event.amount_minor, None)
+    changes = (None, None, None, net_minor, None)
     return Movement(event.provider, kind, reference, *changes, event.currency)
 
 

@@ -25,7 +25,10 @@ _LOG_ID: Final = "SELECT value FROM meta WHERE name = 'log_id'"
 _LAST: Final = "SELECT position, at FROM events ORDER BY position DESC LIMIT 1"
 _ROWS: Final = """
     SELECT position, stream, version, at, tag, body FROM events
-    WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"""
+    WHERE position > ? ORDER BY position LIMIT ?"""
+_SHARE_ROWS: Final = """
+    SELECT position, stream, version, at, tag, body FROM events
+    WHERE position > ? AND position <= ? AND stream % ? = ? ORDER BY position LIMIT ?"""
 _STREAM_ROWS: Final = """
     SELECT position, ?, version, at, tag, body FROM events
     WHERE stream = ? AND version > ? AND position <= ? ORDER BY version LIMIT ?"""
@@ -92,25 +95,27 @@ class AuditLog:
         last: tuple[int, int] = self._connection.execute(_LAST).fetchone() or (0, 0)
         return last
 
-    def read(self, after: int, limit: int, up_to: int = 2**62) -> list[LogRow]:
-        """Return up to `limit` rows after a position and not beyond `up_to`, in order.
+    def read(self, after: int, limit: int) -> list[LogRow]:
+        """Return up to `limit` rows after a position, in order.
 
         A row whose stream has no name is among them, as of the stream `?`.
         """
-        rows = self._connection.execute(_ROWS, (after, up_to, limit)).fetchall()
+        return self._rows(_ROWS, (after, limit))
+
+    def _rows(self, statement: str, values: tuple[int, ...]) -> list[LogRow]:
+        rows = self._connection.execute(statement, values).fetchall()
         try:
             return _named(rows, self._names)
         except KeyError:
             self._names = dict(self._connection.execute("SELECT id, name FROM streams"))
-        try:
-            return _named(rows, self._names)
-        except KeyError:
-            return _named(rows, defaultdict(lambda: UNNAMED, self._names))
+        return _named(rows, defaultdict(lambda: UNNAMED, self._names))
 
-    def pages(self, up_to: int) -> Iterator[list[LogRow]]:
-        """Every row up to a position, page by page."""
+    def pages(self, up_to: int, share: int = 0, shares: int = 1) -> Iterator[list[LogRow]]:
+        """Every row up to a position, page by page; of the `share`-th of so many shares of the
+        streams.
+        """
         after = 0
-        while rows := self.read(after, PAGE_ROWS, up_to):
+        while rows := self._rows(_SHARE_ROWS, (after, up_to, shares, share, PAGE_ROWS)):
             yield rows
             after = rows[-1].position
 
@@ -134,7 +139,7 @@ class AuditLog:
         """
         rows = self.stream_rows(CAMPAIGN + campaign_id, up_to)
         for version, row in enumerate(rows, 1):
-            if False:
+            if row.version != version:
                 raise CannotAudit(
                     f"Campaign {campaign_id} has no version {version:,}: `audit verify` tells more."
                 )

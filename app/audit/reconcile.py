@@ -7,33 +7,27 @@ no outcome, or where the provider has not told us: such movements are in flight,
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from app.audit.bank_books import PROVIDER, BankBooks, BankLine
 from app.audit.findings import Findings
-from app.audit.movements import SENT_BACK, movement_of, open_keys
+from app.audit.movements import SENT_BACK, open_keys
+from app.audit.reader import AuditLog
+from app.audit.states import state_at
 from app.audit.wording import money_text
 from app.processes.keys import ReturnKey, read_key
-from domain.events import AnyEvent
 from domain.ledger import clearing, disputed
-from domain.state import Campaign
 
-_BATCH: Final = 5_000
-
-_TABLES: Final = (
-    """CREATE TABLE ours (
-        kind TEXT, reference TEXT, key TEXT, amount INTEGER, fee INTEGER, clearing INTEGER,
-        disputed INTEGER, currency TEXT, position INTEGER, stream TEXT)""",
-    """CREATE TABLE theirs (
-        kind TEXT, reference TEXT, key TEXT, amount INTEGER, fee INTEGER, clearing INTEGER,
-        disputed INTEGER, currency TEXT)""",
-)
-_INDEXES: Final = (
+_THEIRS: Final = """CREATE TABLE theirs (
+    kind TEXT, reference TEXT, key TEXT, amount INTEGER, fee INTEGER, clearing INTEGER,
+    disputed INTEGER, currency TEXT)"""
+_PREPARE: Final = (
     "CREATE INDEX ours_by_reference ON ours (reference, kind)",
-    "CREATE INDEX theirs_by_reference ON theirs (reference, kind)",
+    "CREATE INDEX bank.theirs_by_reference ON theirs (reference, kind)",
 )
 _TWICE: Final = """
     SELECT kind, reference, max(position), max(stream), count(*) FROM ours
@@ -65,31 +59,25 @@ _BALANCES: Final = "SELECT currency, sum(clearing), sum(disputed) FROM theirs GR
 class Reconciliation:
     """The comparison with the test bank's books, as they are when this is made.
 
-    Make it, then read the log's last position, then show it every event up to there. `since` is
-    the log's last position from before: the bank has everything that our books had then.
+    Make it, then read the log's last position: up to there all is compared.
     """
 
-    def __init__(self, bank: Path, log_id: str, since: int, findings: Findings) -> None:
+    def __init__(self, bank: Path, store: Path, log: AuditLog, findings: Findings) -> None:
         self.in_flight = Findings()
         self._findings = findings
-        self._log_id = log_id
-        self._since = since
-        self._waiting: list[tuple[Any, ...]] = []
-        # On disk where it grows, and gone when it is closed.
-        self._store = sqlite3.connect("", isolation_level=None)
-        for statement in _TABLES:
-            self._store.execute(statement)
+        self._log = log
+        # The bank has everything that our books had before its own were read.
+        self._since, _ = log.last()
+        self._store = store
         books = BankBooks(bank)
         try:
-            if contradiction := books.contradiction():
-                findings.add(
-                    "provider", f"The bank's books contradict themselves: {contradiction}."
-                )
+            if fault := books.contradiction():
+                findings.add("provider", f"The bank's books contradict themselves: {fault}.")
             self._untold = frozenset(books.untold())
-            self._store.execute("BEGIN")
-            self._store.executemany(
-                "INSERT INTO theirs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self._rows(books)
-            )
+            with closing(sqlite3.connect(store)) as connection, connection:
+                connection.execute(_THEIRS)
+                places = ", ".join("?" * 8)
+                connection.executemany(f"INSERT INTO theirs VALUES ({places})", self._rows(books))  # noqa: S608
         finally:
             books.close()
 
@@ -113,52 +101,39 @@ class Reconciliation:
     def _named(self, line: BankLine) -> tuple[str, str]:
         """Money that fitted nothing goes back under the name of what staff resolved."""
         if line.kind in ("refunded", "paid_out"):
-            about = read_key(self._log_id, line.key)
+            about = read_key(self._log.log_id, line.key)
             if isinstance(about, ReturnKey):
                 return SENT_BACK, about.discrepancy_id
         return line.kind, line.reference
 
-    def watch(self, position: int, event: AnyEvent) -> None:
-        """Note what an event says of money at the bank."""
-        movement = movement_of(self._log_id, event)
-        if movement is None or movement.provider != PROVIDER:
-            return
-        self._waiting.append((*movement[1:], position, event.stream))
-        if len(self._waiting) >= _BATCH:
-            self._write()
-
-    def _write(self) -> None:
-        self._store.executemany(
-            "INSERT INTO ours VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._waiting
-        )
-        self._waiting.clear()
-
     # --- The comparison --------------------------------------------------------------------------
 
     def compare(
-        self,
-        state_of: Callable[[str], Campaign | None],
-        balances: Mapping[tuple[str, str], int],
+        self, gathered: sqlite3.Connection, balances: Mapping[tuple[str, str], int], up_to: int
     ) -> None:
-        """Find what differs. `state_of` gives a campaign's state at the last position shown,
-        `balances` our journal's by account and currency.
+        """Find what differs from what was `gathered` up to a position; `balances` are our
+        journal's there, by account and currency.
         """
-        self._write()
-        for statement in _INDEXES:
-            self._store.execute(statement)
-        for kind, reference, position, stream, count in self._store.execute(_TWICE):
+        gathered.execute("ATTACH ? AS bank", (str(self._store),))
+        gathered.execute("DELETE FROM ours WHERE provider <> ?", (PROVIDER,))
+        for statement in _PREPARE:
+            gathered.execute(statement)
+        self._name_repeated(gathered)
+        self._name_differences(gathered)
+        explained: dict[tuple[str, str], int] = {}
+        self._name_ours(gathered, explained)
+        self._name_theirs(gathered, explained, up_to)
+        for currency, disputed_minor in gathered.execute(_UNCOUNTED):
+            _explain(explained, disputed(PROVIDER), currency, disputed_minor)
+        self._compare_balances(gathered, explained, balances)
+
+    def _name_repeated(self, gathered: sqlite3.Connection) -> None:
+        for kind, reference, position, stream, count in gathered.execute(_TWICE):
             sentence = f"What the bank calls {reference} ({kind}) is in our books {count} times."
             self._findings.add("provider", sentence, position, stream)
-        self._name_differences()
-        explained: dict[tuple[str, str], int] = {}
-        self._name_ours(explained)
-        self._name_theirs(explained, state_of)
-        for currency, disputed_minor in self._store.execute(_UNCOUNTED):
-            _explain(explained, disputed(PROVIDER), currency, disputed_minor)
-        self._compare_balances(explained, balances)
 
-    def _name_differences(self) -> None:
-        for row in self._store.execute(_DIFFERENT):
+    def _name_differences(self, gathered: sqlite3.Connection) -> None:
+        for row in gathered.execute(_DIFFERENT):
             kind, reference, position, stream, *pairs = row
             names = ("currency", "amount", "fee", "change of the balance", "key")
             said = [
@@ -169,11 +144,13 @@ class Reconciliation:
             sentence = f"What the bank calls {reference} ({kind}) has {', '.join(said)}."
             self._findings.add("provider", sentence, position, stream)
 
-    def _name_ours(self, explained: dict[tuple[str, str], int]) -> None:
+    def _name_ours(
+        self, gathered: sqlite3.Connection, explained: dict[tuple[str, str], int]
+    ) -> None:
         """What the bank does not have: a violation, unless it is newer than the bank's books here,
         or a decision of staff that the bank has yet to carry out.
         """
-        for kind, reference, change, currency, position, stream in self._store.execute(_OURS_ALONE):
+        for kind, reference, change, currency, position, stream in gathered.execute(_OURS_ALONE):
             money = money_text(abs(change), currency)
             if kind == SENT_BACK:
                 sentence = f"Staff decided that {money} goes back; the bank has not moved it."
@@ -186,19 +163,15 @@ class Reconciliation:
 
     def _name_theirs(
         self,
+        gathered: sqlite3.Connection,
         explained: dict[tuple[str, str], int],
-        state_of: Callable[[str], Campaign | None],
+        up_to: int,
     ) -> None:
         """What our books do not have: in flight, or a violation."""
-
-        @cache
-        def waiting(campaign_id: str) -> frozenset[str]:
-            state = state_of(campaign_id)
-            return frozenset() if state is None else open_keys(self._log_id, state)
-
-        for row in self._store.execute(_THEIRS_ALONE):
+        waiting = cache(lambda campaign_id: self._waiting(campaign_id, up_to))
+        for row in gathered.execute(_THEIRS_ALONE):
             kind, reference, key, amount, change, kept_back, currency = row
-            about = read_key(self._log_id, key)
+            about = read_key(self._log.log_id, key)
             asked_for = about is not None and key in waiting(about.campaign_id)
             untold = {(None, key), (kind, key), (kind, reference)} & self._untold
             money = money_text(amount, currency)
@@ -215,14 +188,23 @@ class Reconciliation:
             _explain(explained, clearing(PROVIDER), currency, change)
             _explain(explained, disputed(PROVIDER), currency, kept_back)
 
+    def _waiting(self, campaign_id: str, up_to: int) -> frozenset[str]:
+        """What a campaign waits for; nothing where its stream is damaged, which was told."""
+        try:
+            state = state_at(self._log, campaign_id, up_to)
+        except Exception:  # noqa: BLE001 - whatever the damage breaks, the pass has named it
+            return frozenset()
+        return open_keys(self._log.log_id, state)
+
     def _compare_balances(
         self,
+        gathered: sqlite3.Connection,
         explained: Mapping[tuple[str, str], int],
         balances: Mapping[tuple[str, str], int],
     ) -> None:
         accounts = (clearing(PROVIDER), disputed(PROVIDER))
         theirs: dict[tuple[str, str], int] = {}
-        for currency, *sums in self._store.execute(_BALANCES):
+        for currency, *sums in gathered.execute(_BALANCES):
             for account, amount_minor in zip(accounts, sums, strict=True):
                 theirs[account, currency] = amount_minor
         ours = {place: sum_ for place, sum_ in balances.items() if place[0] in accounts}
@@ -237,10 +219,6 @@ class Reconciliation:
                     f" {money_text(in_flight_minor, currency)} in flight."
                 )
                 self._findings.add("provider", sentence)
-
-    def close(self) -> None:
-        """Throw the store away."""
-        self._store.close()
 
 
 def _explain(

@@ -8,12 +8,12 @@ from typing import Final
 
 from msgspec import Struct
 
-from app.audit.reader import AuditLog, CannotAudit
+from app.audit.reader import AuditLog
+from app.audit.states import state_at
 from app.audit.wording import money_text, time_text
-from domain.campaign import evolve
 from domain.figures import Figures
 from domain.returning import display_state
-from domain.state import Campaign, new_campaign
+from domain.state import Campaign
 
 LISTED: Final = 20
 """How many refunds and payouts the text lists; the object has them all."""
@@ -110,12 +110,7 @@ class CampaignThen(Struct, frozen=True, kw_only=True):
 
 def campaign_at(log: AuditLog, campaign_id: str, position: int) -> CampaignThen:
     """Replay one campaign up to a position; raises CannotAudit where it had not begun."""
-    state = new_campaign(campaign_id)
-    for _, event in log.events_of(campaign_id, position):
-        evolve(state, event)
-    if not state.version:
-        raise CannotAudit(f"Campaign {campaign_id} had not begun at position {position:,}.")
-    return _then(state, position)
+    return _then(state_at(log, campaign_id, position), position)
 
 
 def _then(state: Campaign, position: int) -> CampaignThen:

@@ -1,4 +1,4 @@
-"""One pass over the log: whether it is whole, and every rule holds after every event."""
+"""The pass over the log: whether each row is whole, and every rule holds after every event."""
 
 from __future__ import annotations
 
@@ -9,33 +9,20 @@ from typing import Final
 import msgspec
 
 from app.audit.findings import Findings
-from app.audit.reader import CAMPAIGN, AuditLog
+from app.audit.reader import CAMPAIGN
 from app.log import LogRow, UnreadableEvent, check_columns
 from domain.codec import UPCASTS, CorruptEventError, UnknownEventError, decode, encode
-from domain.events import EVENT_TYPES, AnyEvent, PledgeMade
+from domain.events import EVENT_TYPES, AnyEvent
 from domain.ids import is_id
 from domain.invariants import Auditor, Violation
 from domain.ledger import postings
-from domain.state import Campaign
 
-Watcher = Callable[[int, AnyEvent], None]
-"""Shown each readable event with its position, as the pass comes by."""
+Watcher = Callable[[LogRow, AnyEvent], None]
+"""Shown each readable event with its row, as the pass comes by."""
 
 PER_STREAM: Final = 50
 """After so many violations in one stream its rules are followed no further: what comes is blamed
 on what was found before."""
-
-_LOST_KEYS: Final = """
-    SELECT hex(k.key), k.position, k.version, k.count, coalesce(s.name, '')
-    FROM keys k
-    LEFT JOIN streams s ON s.id = k.stream
-    LEFT JOIN events f ON f.position = k.position
-    LEFT JOIN events l ON l.position = k.position + k.count - 1
-    WHERE s.name IS NULL
-        OR k.count < 0
-        OR (k.count > 0 AND (f.stream IS NOT k.stream OR f.version IS NOT k.version
-            OR l.stream IS NOT k.stream OR l.version IS NOT k.version + k.count - 1))
-        OR (k.count = 0 AND k.position > 0 AND f.position IS NULL)"""
 
 
 class _Type(msgspec.Struct):
@@ -51,21 +38,19 @@ class _Stream(msgspec.Struct):
 
 
 class Verification:
-    """The pass. Feed it pages of rows in order, then finish; what is wrong lands in `findings`.
+    """The pass over some of the streams. Feed it pages of their rows in order, then finish; what
+    is wrong lands in `findings`.
 
     Each campaign's state is kept in memory, as the engine would keep it. `watcher` sees every
     event that can be read. `balances` are the journal's, by account and currency.
     """
 
-    def __init__(self, findings: Findings, watcher: Watcher | None = None) -> None:
+    def __init__(self, findings: Findings, watcher: Watcher) -> None:
         self.findings = findings
         self.events = 0
         self.balances: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._watcher = watcher
-        self._position = 0
-        self._at = 0
         self._streams: dict[str, _Stream] = {}
-        self._pledge_ids: set[str] = set()
 
     def feed(self, rows: list[LogRow]) -> None:
         """Check the next rows. Raises UnreadableEvent at a fact that this code does not know."""
@@ -73,16 +58,7 @@ class Verification:
             self._check(row)
         self.events += len(rows)
 
-    def state_of(self, campaign_id: str) -> Campaign | None:
-        """A campaign's state after the last row; None where it could not be followed so far."""
-        stream = self._streams.get(CAMPAIGN + campaign_id)
-        return None if stream is None or stream.auditor is None else stream.auditor.state
-
     def _check(self, row: LogRow) -> None:
-        if row.position != self._position + 1:
-            missing = f"Positions {self._position + 1:,} to {row.position - 1:,} are missing."
-            self.findings.add("positions", missing, row.position, row.stream)
-        self._position = row.position
         event = self._decoded(row)
         if event is None:
             return
@@ -93,19 +69,10 @@ class Verification:
             or encode(event) != row.body
         ):
             self._name_columns(row, event)
-        if event.at < self._at:
-            self._add("rule 10", f"The log's time runs back from {self._at} to {event.at}.", row)
-        else:
-            self._at = event.at
-        if type(event) is PledgeMade:
-            if event.pledge_id in self._pledge_ids:
-                self._add("rule 4", f"The pledge id {event.pledge_id} was used before.", row)
-            self._pledge_ids.add(event.pledge_id)
         for account, amount_minor, currency in postings(event):
             self.balances[account, currency] += amount_minor
         self._follow(row, event)
-        if self._watcher is not None:
-            self._watcher(row.position, event)
+        self._watcher(row, event)
 
     def _add(self, rule: str, sentence: str, row: LogRow) -> None:
         self.findings.add(rule, sentence, row.position, row.stream)
@@ -184,27 +151,10 @@ class Verification:
     # --- At the end ------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """Check what can be said only of the whole: every state, and that the books sum to zero."""
+        """Check every state as a whole."""
         for name, stream in self._streams.items():
             for found in stream.auditor.check_whole() if stream.auditor is not None else ():
                 self.findings.add(f"rule {found.rule}", found.detail, None, name)
-        totals: defaultdict[str, int] = defaultdict(int)
-        for (_, currency), amount_minor in self.balances.items():
-            totals[currency] += amount_minor
-        for currency, total_minor in sorted(totals.items()):
-            if total_minor:
-                sentence = f"The journal in {currency} sums to {total_minor}, not to zero."
-                self.findings.add("rule 7", sentence)
-
-
-def check_keys(log: AuditLog, findings: Findings) -> None:
-    """Find idempotency keys that lead to no event, or to those of another stream."""
-    for key, position, version, count, stream in log.connection.execute(_LOST_KEYS):
-        sentence = (
-            f"The idempotency key with the hash {key[:16].lower()}… leads to {count} events from"
-            f" version {version}, which are not there."
-        )
-        findings.add("keys", sentence, position, stream)
 
 
 def _tag_in(body: bytes) -> str:

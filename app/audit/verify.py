@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +13,11 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from app.audit.findings import Finding, Findings
+from app.audit.gathered import gathered_in
+from app.audit.order import check_keys, check_order, check_pledge_ids
 from app.audit.progress import Progress, unseen
 from app.audit.reader import AuditLog
-from app.audit.verification import Verification, check_keys
+from app.audit.share import Passed, Share, pass_over, shares_for
 
 if TYPE_CHECKING:
     from app.audit.reconcile import Reconciliation
@@ -21,8 +25,8 @@ if TYPE_CHECKING:
 
 class Verified(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What `audit verify` found. `violations` are the first thousand; `count` is how many there
-    are, where that is more. `in_flight` are movements that the provider's books have and ours do
-    not yet have, `in_flight_count` how many, where that is more.
+    are, where that is more. `in_flight` are movements that only one of the two books has, and
+    nothing is wrong; `in_flight_count` how many, where that is more than are listed.
     """
 
     events: int
@@ -33,32 +37,45 @@ class Verified(Struct, frozen=True, kw_only=True, omit_defaults=True):
     in_flight_count: int = 0
 
 
-def verify(log_path: Path, bank_path: Path, progress: Progress = unseen) -> tuple[Verified, float]:
+def verify(
+    log_path: Path,
+    bank_path: Path,
+    progress: Progress = unseen,
+    shares: int | None = None,
+) -> tuple[Verified, float]:
     """Verify a log, and our books against the test bank's where its file is there.
 
-    Returns what was found, and the seconds it took. Raises CannotAudit where there is no log, and
-    UnreadableEvent at a fact that this code does not know.
+    `shares` is in how many processes; by default as many as are worth while. Returns what was
+    found, and the seconds it took. Raises CannotAudit where there is no log, and at a fact that
+    this code does not know.
     """
     began = time.perf_counter()
     findings = Findings()
     with ExitStack() as opened:
         log = opened.enter_context(closing(AuditLog(log_path)))
-        bank = _bank(bank_path, log, findings)
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="tributary-audit-")))
+        bank = _bank(bank_path, folder / "bank.db", log, findings)
         up_to, _ = log.last()
-        if bank is not None:
-            opened.callback(bank.close)
-        run = Verification(findings, None if bank is None else bank.watch)
-        progress(0, up_to)
-        for rows in log.pages(up_to):
-            run.feed(rows)
-            progress(run.events, up_to)
-        run.finish()
+        of = shares or shares_for(up_to)
+        cut = [
+            Share(log_path, up_to, number, of, folder / f"{number}.db", bank is not None)
+            for number in range(of)
+        ]
+        passed = pass_over(cut, progress)
+        gathered = opened.enter_context(closing(gathered_in([each.gathered for each in cut])))
+        balances = _balances(passed)
+        check_order(log, up_to, findings)
         check_keys(log, findings)
+        check_pledge_ids(gathered, findings)
+        _check_zero_sums(balances, findings)
+        in_flight = Findings()
         if bank is not None:
-            bank.compare(run.state_of, run.balances)
-    in_flight = Findings() if bank is None else bank.in_flight
+            bank.compare(gathered, balances, up_to)
+            in_flight = bank.in_flight
+    for each in passed:
+        findings.take(each.violations, each.count)
     found = Verified(
-        events=run.events,
+        events=sum(each.events for each in passed),
         ok=not findings.count,
         violations=findings.listed,
         count=findings.unlisted,
@@ -68,13 +85,31 @@ def verify(log_path: Path, bank_path: Path, progress: Progress = unseen) -> tupl
     return found, time.perf_counter() - began
 
 
-def _bank(path: Path, log: AuditLog, findings: Findings) -> Reconciliation | None:
+def _bank(path: Path, store: Path, log: AuditLog, findings: Findings) -> Reconciliation | None:
     if not path.is_file():
         return None
     from app.audit.reconcile import Reconciliation  # noqa: PLC0415 - a log alone needs no bank
 
-    since, _ = log.last()
-    return Reconciliation(path, log.log_id, since, findings)
+    return Reconciliation(path, store, log, findings)
+
+
+def _balances(passed: Sequence[Passed]) -> dict[tuple[str, str], int]:
+    """The journal's balances by account and currency."""
+    balances: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for each in passed:
+        for place, amount_minor in each.balances.items():
+            balances[place] += amount_minor
+    return dict(balances)
+
+
+def _check_zero_sums(balances: dict[tuple[str, str], int], findings: Findings) -> None:
+    totals: defaultdict[str, int] = defaultdict(int)
+    for (_, currency), amount_minor in balances.items():
+        totals[currency] += amount_minor
+    for currency, total_minor in sorted(totals.items()):
+        if total_minor:
+            sentence = f"The journal in {currency} sums to {total_minor}, not to zero."
+            findings.add("rule 7", sentence)
 
 
 def describe(found: Verified) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from litestar import Response, get
+from litestar import get
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, QueryParameter
@@ -89,7 +89,7 @@ async def list_problems(site: NamedDependency[Site]) -> Template:
 
 
 @get("/problems/{slug:str}", include_in_schema=False)
-async def show_problem(slug: FromPath[str], site: NamedDependency[Site]) -> Response[object]:
+async def show_problem(slug: FromPath[str], site: NamedDependency[Site]) -> Template:
     """What one reason means."""
     reason = slug.replace("-", "_")
     if reason not in explained():

@@ -123,33 +123,11 @@ async def come_back(
 async def _carry_out(
     site: Site, visitor: Visitor, checkout: Checkout, method_id: str
 ) -> Response[Any]:
-    facts = {"campaign_id": checkout.campaign_id, "by": f"backer:{visitor.backer}"}
-    command: MakePledge | ReplacePaymentMethod
-    if checkout.replaces:
-        command = ReplacePaymentMethod(
-            **facts,
-            command_id=checkout.id,
-            pledge_id=checkout.pledge_id,
-            payment_method=method_id,
-        )
-    else:
-        command = MakePledge(
-            **facts,
-            command_id=checkout.pledge_id,
-            pledge_id=checkout.pledge_id,
-            backer=visitor.backer,
-            amount_minor=checkout.amount_minor,
-            currency=checkout.currency,
-            choices=checkout.choices,
-            destination=checkout.destination,
-            visibility="hidden",
-            payment_method=method_id,
-            hold_id=checkout.hold_id,
-        )
+    command = _command_of(checkout, method_id)
+    # A pledge is its own idempotency key; another method for it has the checkout's.
+    key = f"checkout\n{checkout.id}" if checkout.replaces else None
     try:
-        outcome = await site.platform.engine.submit_async(
-            command, f"checkout\n{checkout.id}" if checkout.replaces else None
-        )
+        outcome = await site.platform.engine.submit_async(command, key)
     except Rejection as refused:
         return site.page(
             "too_late.html", visitor, status_code=409, checkout=checkout, refused=refused
@@ -157,6 +135,33 @@ async def _carry_out(
     return site.redirect(
         f"/campaigns/{checkout.campaign_id}/pledges/id/{checkout.pledge_id}"
         f"?at_least={outcome.last_position}"
+    )
+
+
+def _command_of(checkout: Checkout, method_id: str) -> MakePledge | ReplacePaymentMethod:
+    """What the backer went to the payment page for."""
+    by = f"backer:{checkout.backer}"
+    if checkout.replaces:
+        return ReplacePaymentMethod(
+            campaign_id=checkout.campaign_id,
+            by=by,
+            command_id=checkout.id,
+            pledge_id=checkout.pledge_id,
+            payment_method=method_id,
+        )
+    return MakePledge(
+        campaign_id=checkout.campaign_id,
+        by=by,
+        command_id=checkout.id,
+        pledge_id=checkout.pledge_id,
+        backer=checkout.backer,
+        amount_minor=checkout.amount_minor,
+        currency=checkout.currency,
+        choices=checkout.choices,
+        destination=checkout.destination,
+        visibility="hidden",
+        payment_method=method_id,
+        hold_id=checkout.hold_id,
     )
 
 

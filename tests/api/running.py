@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 import msgspec
@@ -22,6 +22,9 @@ from domain.terms import DAY_MS, Terms
 
 NOW = 1_773_316_800_000
 """2026-03-12 12:00 UTC, when every test begins."""
+
+Json: TypeAlias = Any
+"""Whatever JSON can say."""
 
 ORIGIN = "http://tributary.test"
 
@@ -65,7 +68,7 @@ class Running:
         """Backers without keys."""
         return await self.platform.stores.people.mint_backers(count, at=NOW)
 
-    async def post(self, path: str, caller: Caller, body: Any = None) -> httpx.Response:
+    async def post(self, path: str, caller: Caller, body: Json = None) -> httpx.Response:
         """Post JSON to the API."""
         return await self.client.post(f"/api/v1{path}", json=body, headers=caller.headers)
 
@@ -78,7 +81,7 @@ class Running:
         request = self.client.request(method, path, content=body, headers=headers)
         return self.loop.run_until_complete(request)
 
-    async def launched(self, staff: Caller, **changes: Any) -> dict[str, Any]:
+    async def launched(self, staff: Caller, **changes: Json) -> dict[str, Any]:
         """A live campaign with two rewards, as the answer to its submission."""
         answer = await self.post("/campaigns", staff, campaign(launch=True, **changes))
         assert answer.status_code == 201, answer.text
@@ -87,7 +90,7 @@ class Running:
         return submitted
 
     async def do(
-        self, caller: Caller, campaign_id: str, action: str, body: Any = None
+        self, caller: Caller, campaign_id: str, action: str, body: Json = None
     ) -> dict[str, Any]:
         """Carry out a command of the route table, which must be accepted."""
         answer = await self.post(f"/campaigns/{campaign_id}/{action}", caller, body or {})
@@ -103,12 +106,18 @@ class Running:
         self.platform.follower.catch_up()
 
 
+def transport_to(platform: Platform) -> httpx.ASGITransport:
+    """A way to the application without a network; a fault of ours is answered, not raised."""
+    application: Any = create_app(platform)  # httpx and Litestar write ASGI's types differently
+    return httpx.ASGITransport(application, raise_app_exceptions=False)
+
+
 def new_id() -> str:
     """A random id."""
     return str(uuid.uuid4())
 
 
-def campaign(**changes: Any) -> dict[str, Any]:
+def campaign(**changes: Json) -> dict[str, Any]:
     """A campaign as a program sends it."""
     return {
         "title": "Film nights under the viaduct",
@@ -131,7 +140,7 @@ def campaign(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def pledge(**changes: Any) -> dict[str, Any]:
+def pledge(**changes: Json) -> dict[str, Any]:
     """A pledge as a program sends it."""
     return {"pledge_id": new_id(), "amount": 5_000} | changes
 
@@ -147,7 +156,7 @@ async def running(tmp_path: Path, clock: Clock) -> AsyncIterator[Running]:
     """A platform with one channel; its processes and views move when the test says so."""
     settings = load_settings({"TRIBUTARY_PUBLIC_URL": ORIGIN}, data_dir=tmp_path / "var")
     async with open_platform(settings, clock=clock) as platform:
-        transport = httpx.ASGITransport(create_app(platform), raise_app_exceptions=False)
+        transport = transport_to(platform)
         async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
             running = Running(platform, client, clock)
             await platform.stores.channels.save(

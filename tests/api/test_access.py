@@ -16,7 +16,7 @@ async def test_no_valid_key_is_told_so(running: Running) -> None:
         b"Basic dXNlcjo=",
         b"Bearer \xff\xfe",
     ):
-        answer = await running.client.get("/api/v1/campaigns", headers={"authorization": shown})
+        answer = await running.client.get("/api/v1/campaigns", headers={b"authorization": shown})
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Bearer")
         assert answer.json()["type"] == "/problems/key-missing"

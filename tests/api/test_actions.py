@@ -164,6 +164,9 @@ async def test_a_repeated_command_changes_nothing(running: Running, staff: Calle
     assert again.json() | {"repeated": False} == first.json()
     refused = await running.post(f"/campaigns/{cid}/suspend", keyed, {"cause": "fraud"})
     assert (refused.status_code, refused.json()["reason"]) == (409, "idempotency_key_reused")
+    other = Caller(staff.party, staff.headers | {"idempotency-key": "two"})
+    anew = await running.post(f"/campaigns/{cid}/suspend", other, {"cause": "report"})
+    assert (anew.status_code, anew.json()["reason"]) == (409, "campaign_suspended")
     posted = [
         await running.post(f"/campaigns/{cid}/updates", keyed, body | {"update_id": update_id})
         for update_id in [new_id()] * 2

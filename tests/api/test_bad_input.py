@@ -148,18 +148,20 @@ async def test_nasty_addresses(running: Running) -> None:
 async def test_nasty_headers(running: Running) -> None:
     """Broken cookies, lengths and types of content break nothing."""
     caller = await everything(running)
-    for headers in (
-        {"content-type": "application/x-www-form-urlencoded"},
-        {"content-type": "multipart/form-data"},
-        {"content-type": "text/plain; charset=\xff".encode("latin-1")},
-        {"cookie": b"tributary=\xff; =; ;;"},
-        {"cookie": "tributary=" + "x" * 5_000},
-        {"accept": b"\xff"},
-        {"idempotency-key": b"\xff\xfe"},
-    ):
+    key = caller.headers["authorization"].encode()
+    strange: list[dict[bytes, bytes]] = [
+        {b"content-type": b"application/x-www-form-urlencoded"},
+        {b"content-type": b"multipart/form-data"},
+        {b"content-type": b"text/plain; charset=\xff"},
+        {b"cookie": b"tributary=\xff; =; ;;"},
+        {b"cookie": b"tributary=" + b"x" * 5_000},
+        {b"accept": b"\xff"},
+        {b"idempotency-key": b"\xff\xfe"},
+    ]
+    for headers in strange:
         for path in ("/api/v1/backers", f"/campaigns/{new_id()}/pledge"):
             answer = await running.client.post(
-                path, content=b"{}", headers=caller.headers | headers
+                path, content=b"{}", headers={b"authorization": key, **headers}
             )
             assert answer.status_code < 500, (path, headers)
         answer = await running.client.get("/me", headers=headers)

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.api.running import Caller, Running, new_id, pledge
+from tests.api.running import Caller, Json, Running, new_id, pledge
 
 
 async def test_a_pledge_is_made_once(running: Running, staff: Caller) -> None:
@@ -113,7 +113,7 @@ def outcomes(answer: httpx.Response) -> list[dict[str, Any]]:
     return [json.loads(line) for line in answer.content.splitlines()]
 
 
-def line(campaign_id: str, backer: str, **changes: Any) -> bytes:
+def line(campaign_id: str, backer: str, **changes: Json) -> bytes:
     """A line of a batch."""
     return json.dumps(pledge(campaign_id=campaign_id, backer_id=backer, **changes)).encode()
 

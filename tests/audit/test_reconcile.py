@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.payments.port import DisputeOpened, Succeeded
+from app.payments.port import DisputeOpened, PayOutReturned, Succeeded
+from app.payments.test_bank import cards
 from domain import commands as c
 from tests.audit.world import World, new_id
 
@@ -138,6 +139,57 @@ def test_an_unexpected_charge_and_its_way_back(world: World) -> None:
     )
     (sentence,) = in_flight(world)
     assert "goes back; the bank has not moved it" in sentence
+
+
+def test_an_unexpected_dispute_is_equal(world: World) -> None:
+    """A dispute over money that fits nothing changes suspense, not what is kept back in our books;
+    the balances are equal all the same.
+    """
+    campaign_id = world.succeed(5_000, 6_000)
+    charged = world.charge_at_bank(campaign_id, 7, 4_200, "dispute")
+    provider: dict[str, Any] = {"by": "provider:test_bank", "provider": "test_bank"}
+    world.do(
+        c.RecordCollected,
+        campaign_id,
+        **provider,
+        no=7,
+        attempt=1,
+        amount_minor=4_200,
+        reference=charged.reference,
+        provider_fee_minor=charged.fee_minor,
+    )
+    world.now += 10_000
+    world.bank.run_due(world.now)
+    dispute: dict[str, Any] = {"no": 7, "dispute_id": "TBD1", "amount_minor": 4_200}
+    world.do(c.RecordDisputeOpened, campaign_id, **provider, **dispute)
+    assert in_flight(world) == []
+    world.bank.decide_dispute("TBD1", world.now, won=False)
+    world.do(c.RecordDisputeLost, campaign_id, **provider, **dispute, fee_minor=1_500)
+    assert in_flight(world) == []
+
+
+def test_a_returned_payout_is_matched(world: World) -> None:
+    """A payout that comes back is in flight until the bank has told us, then agrees."""
+    campaign_id = world.succeed(5_000, 6_000)
+    payout_id = world.pay_out(campaign_id, cards.ACCOUNT_RETURNED)
+    world.now += 10_000
+    world.bank.run_due(world.now)
+    (sentence,) = in_flight(world)
+    assert "(pay_out_returned)" in sentence
+    (news,) = world.bank.due_notifications(world.now)
+    told = world.bank.parse_notification(news.headers, news.body)[0]
+    assert isinstance(told, PayOutReturned)
+    world.do(
+        c.RecordPayoutReturned,
+        campaign_id,
+        "provider:test_bank",
+        payout_id=payout_id,
+        amount_minor=told.amount_minor,
+        provider="test_bank",
+        reference=told.id,
+    )
+    world.bank.mark_delivered(news.no, world.now)
+    assert in_flight(world) == []
 
 
 def test_a_repayment_is_matched(world: World) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from app.audit.reader import CannotAudit
+from app.audit.verify import verify
 from domain import commands as c
 from domain.terms import DAY_MS, Reward
 from tests.audit.world import World, new_id
@@ -63,9 +65,11 @@ def test_a_changed_column_is_found(world: World, column: str, value: object) -> 
     world.succeed(5_000, 6_000)
     place = world.position("pledge.made.v1")
     world.tamper(f"UPDATE events SET {column} = {value} WHERE position = ?", place)  # noqa: S608
-    found = world.audit_json("verify")["violations"]
-    assert [(each["rule"], each["position"]) for each in found] == [("columns", place)]
-    assert column in found[0]["sentence"]
+    violations = world.audit_json("verify")["violations"]
+    (found,) = (each for each in violations if each["rule"] == "columns")
+    assert found["position"] == place
+    assert column in found["sentence"]
+    assert {each["rule"] for each in violations} <= {"columns", "rule 10"}  # by the column of times
 
 
 def test_other_bytes_are_found(world: World) -> None:
@@ -155,6 +159,33 @@ def test_many_violations_are_cut_and_counted(world: World) -> None:
     found = world.audit_json("verify")
     assert len(found["violations"]) == 1_000
     assert found["count"] == world.log.last()[0]
+
+
+def test_processes_find_the_same(world: World) -> None:
+    """Cut into shares for several processes, the log gives the same findings."""
+    pledge_id = new_id()
+    for _ in range(3):
+        world.succeed(5_000, 6_000)
+        world.pledge(world.launch(), 5_000, pledge_id=pledge_id)
+    world.rewrite(world.position("pledge.made.v1"), '"amount_minor":5000', '"amount_minor":5001')
+    world.tamper("DELETE FROM events WHERE position = ?", world.position("pledge.made.v1", 5))
+    paths = (world.settings.log_path, world.settings.test_bank_path)
+    alone, _ = verify(*paths, shares=1)
+    shared, _ = verify(*paths, shares=3)
+    assert {found.rule for found in alone.violations} > {"rule 4", "rule 5", "positions"}
+    assert sorted(map(str, shared.violations)) == sorted(map(str, alone.violations))
+    assert (shared.events, shared.ok) == (alone.events, False)
+
+
+def test_an_unknown_event_stops_every_process(world: World) -> None:
+    """What one process cannot read ends the run of all, with the place."""
+    for _ in range(3):
+        world.succeed(5_000, 6_000)
+    place = world.position("pledge.made.v1", 3)
+    world.rewrite(place, "pledge.made.v1", "pledge.made.v9")
+    world.tamper("UPDATE events SET tag = 'pledge.made.v9' WHERE position = ?", place)
+    with pytest.raises(CannotAudit, match=f"position {place}, .*pledge.made.v9"):
+        verify(world.settings.log_path, world.settings.test_bank_path, shares=2)
 
 
 def test_no_log_is_said(world: World) -> None:

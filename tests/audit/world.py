@@ -200,8 +200,10 @@ class World:
             reference=outcome.reference,
         )
 
-    def pay_out(self, campaign_id: str) -> None:
-        """Pay everything that is held to the creator, after the terms' delay."""
+    def pay_out(self, campaign_id: str, account: str = "an account") -> str:
+        """Pay everything that is held to the creator, after the terms' delay; return the payout's
+        id.
+        """
         self.now += 15 * DAY_MS
         payout_id = new_id()
         self.do(c.VerifyPayoutAccount, campaign_id, account_id=new_id())
@@ -212,7 +214,7 @@ class World:
         amount_minor = msgspec.to_builtins(approved.events[0])["amount_minor"]
         request = PayOutRequest(
             key=payout_key(self.log.log_id, campaign_id, payout_id),
-            account=new_id(),
+            account=account,
             amount_minor=amount_minor,
             currency="BRL",
             at=self.now,
@@ -228,6 +230,7 @@ class World:
             provider="test_bank",
             reference=outcome.reference,
         )
+        return payout_id
 
     def project(self, batch: int = 7) -> None:
         """Bring the views up to the log's end, a few events at a time."""

@@ -250,7 +250,13 @@ def _answer_payout(model: Model, command: c.RequestPayout, at: int) -> Answer:
     last = command.to_no or len(model.pledges)
     inside = 1 <= command.from_no <= last <= len(model.pledges)
     inside = inside and all(command.from_no <= no <= last for no in command.except_nos)
-    return _yes(_may_pay(model, at) and inside)
+    unpaid, waiting = model.unpaid(), False
+    if unpaid:
+        opened = [p for p in model.payouts.values() if p["state"] == "requested"]
+        waiting = any(each["milestone"] for each in opened)
+    in_turn = command.milestone_id == (unpaid[0].milestone_id if unpaid else "")
+    part = bool(unpaid) or 1 <= command.numerator <= command.denominator
+    return _yes(_may_pay(model, at) and inside and in_turn and part and not waiting)
 
 
 def _answer_approval(model: Model, command: c.ApprovePayout, at: int) -> Answer:
@@ -260,9 +266,12 @@ def _answer_approval(model: Model, command: c.ApprovePayout, at: int) -> Answer:
     role, _, party = command.by.partition(":")
     ours = party in (model.submission.creator, *model.submission.team)
     apart = role == "treasurer" and not ours and party != payout["by"].partition(":")[2]
+    unpaid = model.unpaid()
+    in_turn = payout["milestone"] in ("", *(each.milestone_id for each in unpaid[:1]))
     minor = sum(model.shares(payout).values())
     return _yes(
         apart
+        and in_turn
         and payout["account"] == model.account
         and 0 < minor <= 10**12
         and minor <= _unreserved(model, at)

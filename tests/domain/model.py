@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any, assert_never
 
 from domain import events as e
-from domain.terms import Choice, Line, Submission
+from domain.terms import Choice, Line, Milestone, Submission
 
 DAY = 24 * 60 * 60 * 1_000
 QUARTER = 15 * 60 * 1_000
@@ -125,6 +125,11 @@ class Model:
             reversals.append(max(0, left - due) if bears else 0)
         covered = min(minor, own + sum(reversals))
         return covered, reversals[0], reversals[1], minor - covered
+
+    def unpaid(self) -> list[Milestone]:
+        """Milestones that no payout was approved for, or whose payout came back."""
+        done = [p["milestone"] for p in self.payouts.values() if p["state"] in ("approved", "sent")]
+        return [each for each in self.submission.milestones if each.milestone_id not in done]
 
     def shares(self, payout: dict[str, Any]) -> dict[int, int]:
         """What a payout takes of each pledge."""
@@ -392,8 +397,14 @@ class Model:
                 assert event.usable_from_at == event.at + wait
                 self.account, self.account_at = event.account_id, event.usable_from_at
             case e.PayoutRequested():
+                unpaid = self.unpaid()
+                if unpaid:
+                    assert event.milestone_id == unpaid[0].milestone_id
+                    left = sum(each.share_bps for each in unpaid)
+                    assert (event.numerator, event.denominator) == (unpaid[0].share_bps, left)
                 self.payouts[event.payout_id] = {
                     "by": event.by,
+                    "milestone": event.milestone_id,
                     "account": event.account_id,
                     "state": "requested",
                     "n": event.numerator,

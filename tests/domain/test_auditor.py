@@ -514,7 +514,9 @@ WHOLE: list[tuple[int, str, Callable[[campaign.Campaign], object]]] = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "what", "spoil"), WHOLE, ids=str)
+@pytest.mark.parametrize(
+    ("rule", "what", "spoil"), WHOLE, ids=[f"{rule}-{what}" for rule, what, _ in WHOLE]
+)
 def test_a_spoiled_state_is_found_out(
     rule: int, what: str, spoil: Callable[[campaign.Campaign], object]
 ) -> None:

@@ -118,12 +118,12 @@ ENTRIES: list[tuple[type[e.Event], list[Given], dict[str, int]]] = [
         [*INDEBTED, do(c.WriteOffDebt, TREASURER, amount_minor=950)],
         {WRITTEN_OFF: 950, OWED: -950},
     ),
-    (e.DiscrepancyRecorded, [*PAID, STRAY], {CLEARING: 970, SUSPENSE: -970}),
+    (e.DiscrepancyRecorded, [*PAID, STRAY], {CLEARING: 970, PROVIDER_FEE: 30, SUSPENSE: -1_000}),
     (e.DiscrepancyRecorded, [*PAID, GONE], {SUSPENSE: 1_000, CLEARING: -1_000}),
     (
         e.DiscrepancyResolved,
         [*PAID, STRAY, settle("returned")],
-        {SUSPENSE: 970, CLEARING: -970},
+        {SUSPENSE: 1_000, CLEARING: -1_000},
     ),
     (
         e.DiscrepancyResolved,

@@ -146,7 +146,13 @@ def test_an_earlier_attempt_may_come_through_late() -> None:
     story = given(*WON, ask(), decline(), ask(attempt=2))
     story.when(charge(attempt=1)).then(fact(e.PledgeCollected, attempt=1), fact(e.CampaignSettled))
     story.when(charge(attempt=2)).then(
-        fact(e.DiscrepancyRecorded, kind="collected_unexpectedly", no=1, amount_minor=970)
+        fact(
+            e.DiscrepancyRecorded,
+            kind="collected_unexpectedly",
+            no=1,
+            amount_minor=1_000,
+            fee_minor=30,
+        )
     )
 
 
@@ -177,17 +183,23 @@ def test_a_charge_of_what_was_dropped_goes_to_suspense() -> None:
     """It is never the campaign's; staff send it back."""
     story = given(*WON, ask(), decline(), days(7), do(c.DropPledge, STAFF, no=1))
     story.when(charge()).then(
-        fact(e.DiscrepancyRecorded, kind="collected_unexpectedly", no=1, amount_minor=970)
+        fact(
+            e.DiscrepancyRecorded,
+            kind="collected_unexpectedly",
+            no=1,
+            amount_minor=1_000,
+            fee_minor=30,
+        )
     )
     assert story.state.figures.charged_minor == 0
-    assert story.state.figures.suspense_minor == 970
+    assert story.state.figures.suspense_minor == 1_000
 
 
 def test_a_charge_with_another_sum_goes_to_suspense() -> None:
     """Rule 5: what is collected is what was pledged; the pledge waits for its own outcome."""
     story = given(*WON, ask())
     story.when(charge(amount_minor=999)).then(
-        fact(e.DiscrepancyRecorded, kind="collected_amount_differs", amount_minor=969)
+        fact(e.DiscrepancyRecorded, kind="collected_amount_differs", amount_minor=999, fee_minor=30)
     )
     assert story.state.pledges[0].status is Status.COLLECTING
 

@@ -195,21 +195,22 @@ def test_news_of_a_dispute_may_come_twice(step: Step) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "minor"),
+    ("step", "minor", "fee_minor"),
     [
-        (disputed(amount_minor=1_001), -1_001),
-        (disputed(no=9), -1_000),
-        (disputed(c.RecordDisputeWon), 1_000),
-        (lost(), -15),
+        (disputed(amount_minor=1_001), -1_001, 0),
+        (disputed(no=9), -1_000, 0),
+        (disputed(c.RecordDisputeWon), 1_000, 0),
+        (lost(), 0, 15),
     ],
     ids=["too much", "no such pledge", "won, never opened", "lost, never opened"],
 )
-def test_a_dispute_that_fits_nothing_goes_to_suspense(step: Step, minor: int) -> None:
+def test_a_dispute_that_fits_nothing_goes_to_suspense(
+    step: Step, minor: int, fee_minor: int
+) -> None:
     """Rule 13: it is recorded with what moved, and recorded once."""
     story = given(*CHARGED)
-    story.when(step).then(
-        fact(e.DiscrepancyRecorded, kind="disputed_unexpectedly", amount_minor=minor)
-    )
+    moved = {"amount_minor": minor, "fee_minor": fee_minor}
+    story.when(step).then(fact(e.DiscrepancyRecorded, kind="disputed_unexpectedly", **moved))
     story.when(step).then()
     assert story.state.frozen
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Final, NamedTuple
 
+from hypothesis import settings
+
 from domain import commands as c
 from domain import errors
 from domain import events as e
@@ -169,6 +171,11 @@ class History:
         return f"ref_{self.new_id()}"
 
 
+def part_of_the_examples(share: int) -> settings:
+    """A history holds hundreds of facts: fewer of them than of the small examples of the rules."""
+    return settings(max_examples=max(1, (settings.default or settings()).max_examples // share))
+
+
 def some_history(chance: Random, campaigns: int = 2, steps: int = 250) -> History:
     """A history of some campaigns."""
     history = History(chance)
@@ -289,8 +296,12 @@ def _close(h: History, s: Campaign) -> None:
 
 
 def _cancel(h: History, s: Campaign) -> None:
-    if h.chance.random() < 0.3:
-        h.do(s, c.CancelCampaign, h.by_creator(s), cause="change_of_mind")
+    if h.chance.random() < 0.7:
+        return
+    for pledge in s.pledges:  # some charges are under way when it is called off
+        h.do(s, c.RequestCollection, "system:collect", no=pledge.no, attempt=pledge.attempt + 1)
+    h.do(s, c.CancelCampaign, h.by_creator(s), cause="change_of_mind")
+    _late_answer(h, s)
 
 
 def _life(h: History, s: Campaign) -> None:

@@ -7,7 +7,7 @@ from random import Random
 from typing import Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.events import EVENT_TYPES
@@ -15,7 +15,7 @@ from projections import pledge_book
 from projections.journal import JournalFold
 from projections.runner import Follower
 from projections.views import ViewsFile
-from tests.projections.history import History, some_history
+from tests.projections.history import History, part_of_the_examples, some_history
 from tests.projections.views_of import everything, rows_of, views_of
 
 histories = st.integers(0, 2**32).map(lambda seed: some_history(Random(seed)))
@@ -23,8 +23,7 @@ histories = st.integers(0, 2**32).map(lambda seed: some_history(Random(seed)))
 MANY: Final = 150
 """Events above which a history is not also read one by one: a transaction each."""
 
-some = settings(max_examples=max(1, settings.default.max_examples // 5))
-"""A history holds hundreds of facts: fewer of them than of the small examples of the rules."""
+some = part_of_the_examples(8)
 
 
 def test_histories_hold_every_kind_of_fact() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any, TypeVar
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import asdict
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,15 +25,14 @@ from projections.desk_fold import DeedRow
 from projections.journal import balances, entries
 from projections.pledges import LEFT, PledgeRow, lines_of
 from projections.views import ViewsFile
-from tests.projections.history import History, some_history
+from tests.projections.history import History, part_of_the_examples, some_history
 from tests.projections.views_of import views_of
 
 T = TypeVar("T")
 
 histories = st.integers(0, 2**32).map(lambda seed: some_history(Random(seed), steps=400))
 
-some = settings(max_examples=max(1, settings.default.max_examples // 4))
-"""A history holds hundreds of facts: fewer of them than of the small examples of the rules."""
+some = part_of_the_examples(4)
 
 
 def read(file: ViewsFile, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:

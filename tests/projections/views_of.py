@@ -28,7 +28,7 @@ def rows_of(file: ViewsFile) -> Everything:
 
 
 @contextmanager
-def views_of(log: Log, batch: int = 10_000) -> Iterator[ViewsFile]:
+def views_of(log: Log, batch: int = 25) -> Iterator[ViewsFile]:
     """The views of a whole log, read in batches of a size."""
     with TemporaryDirectory() as directory:
         file = ViewsFile(Path(directory) / "views.db")

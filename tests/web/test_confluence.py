@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.web.confluence import MIDDLE, MOST_STREAMS, confluence
+from app.web.confluence import MIDDLE, MOST_STREAMS, BranchName, confluence
 
 COORDINATE = re.compile(r"-?\d+(?:\.\d+)?")
 
@@ -89,7 +89,7 @@ def test_no_pledge_is_a_thin_trunk() -> None:
 
 def test_after_closing_the_trunk_divides() -> None:
     """Each way that has money leaves the trunk at 800 and reaches the edge, none without money."""
-    split = {"held": 20_000, "paid": 46_000, "fees": 3_565, "returned": 0}
+    split: dict[BranchName, int] = {"held": 20_000, "paid": 46_000, "fees": 3_565, "returned": 0}
     found = confluence(DAYS, 80_000, split=split)
     assert [branch.name for branch in found.branches] == ["held", "paid", "fees"]
     for branch in found.branches:

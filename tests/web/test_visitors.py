@@ -6,11 +6,10 @@ from http.cookies import SimpleCookie
 
 import httpx
 
-from app.asgi import create_app
 from app.settings import Settings
 from app.stores.sessions import LIFETIME_MS
 from app.web.visitors import Visitors
-from tests.api.running import NOW, ORIGIN, Caller, Running
+from tests.api.running import NOW, ORIGIN, Caller, Running, transport_to
 from tests.web.browsing import Browser, fields, words
 
 
@@ -61,12 +60,13 @@ async def test_only_the_hash_of_a_session_is_kept(running: Running, staff: Calle
 
 
 async def test_a_cookie_that_we_did_not_make_is_nobody(running: Running) -> None:
-    """Forged, cut and strange cookies are answered like none."""
+    """Forged, cut and strange cookies are never adopted: the answer brings one of ours."""
     for value in ("x", "x.y", "a" * 43 + "." + "0" * 32, ".", "é.è"):
         raw = f"tributary={value}".encode()
-        page = await running.client.get("/me", headers={"cookie": raw})
+        page = await running.client.get("/me", headers={b"cookie": raw})
         assert page.status_code == 200
         assert "No pledges yet." in page.text
+        assert cookie_of(page).partition(".")[0] != value.partition(".")[0]
 
 
 async def test_a_session_ends(running: Running, staff: Caller) -> None:
@@ -134,7 +134,7 @@ async def test_the_address_decides_about_https(running: Running) -> None:
     settings = running.platform.settings
     changed = {name: getattr(settings, name) for name in settings.__struct_fields__}
     running.platform.settings = Settings(**changed | {"public_url": "https://tributary.test"})
-    transport = httpx.ASGITransport(create_app(running.platform))
+    transport = transport_to(running.platform)
     async with httpx.AsyncClient(transport=transport, base_url="https://tributary.test") as client:
         answer = await client.get("/me")
     assert answer.headers["set-cookie"].startswith("__Host-tributary=")
