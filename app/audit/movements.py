@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from app.processes.keys import charge_key, payout_key, refund_key
 from domain import events as e
@@ -32,32 +33,6 @@ class Movement(NamedTuple):
     clearing_minor: int
     disputed_minor: int | None
     currency: str
-
-
-def movement_of(log_id: str, event: AnyEvent) -> Movement | None:
-    """What a fact says of money at a provider; None where it says nothing of it."""
-    match event:
-        case e.PledgeCollected():
-            return _collected(log_id, event)
-        case e.PledgeRefunded():
-            return _refunded(log_id, event)
-        case e.DisputeOpened() | e.DisputeWon() | e.DisputeLost():
-            return _dispute(event)
-        case e.PayoutSent() | e.PayoutReturned():
-            return _payout(log_id, event)
-        case e.DebtRepaid():
-            amount = event.amount_minor
-            money = (amount, 0, amount, 0)
-            kind = "transferred_in"
-            return Movement(event.provider, kind, event.reference, None, *money, event.currency)
-        case e.DiscrepancyRecorded():
-            return _unexpected(event)
-        case e.DiscrepancyResolved(resolution="returned"):
-            reference, amount = event.discrepancy_id, event.amount_minor
-            changes = (None, None, None, -amount, 0)
-            return Movement(event.provider, SENT_BACK, reference, *changes, event.currency)
-        case _:
-            return None
 
 
 def _campaign(event: e.Event) -> str:
@@ -94,7 +69,7 @@ def _refunded(log_id: str, event: e.PledgeRefunded) -> Movement:
     )
 
 
-def _dispute(event: e.DisputeOpened | e.DisputeWon | e.DisputeLost) -> Movement:
+def _dispute(_: str, event: e.DisputeOpened | e.DisputeWon | e.DisputeLost) -> Movement:
     amount, fee = event.amount_minor, 0
     match event:
         case e.DisputeOpened():
@@ -140,7 +115,7 @@ _DISPUTES: Final = {
 }
 
 
-def _unexpected(event: e.DiscrepancyRecorded) -> Movement | None:
+def _unexpected(_: str, event: e.DiscrepancyRecorded) -> Movement | None:
     net_minor = event.amount_minor - event.fee_minor
     if not net_minor:
         return None
@@ -150,6 +125,39 @@ def _unexpected(event: e.DiscrepancyRecorded) -> Movement | None:
         kind = _DISPUTES.get(command, "")
     changes = (None, None, None, net_minor, None)
     return Movement(event.provider, kind, reference, *changes, event.currency)
+
+
+def _repaid(_: str, event: e.DebtRepaid) -> Movement:
+    amount = event.amount_minor
+    money = (amount, 0, amount, 0)
+    return Movement(event.provider, "transferred_in", event.reference, None, *money, event.currency)
+
+
+def _resolved(_: str, event: e.DiscrepancyResolved) -> Movement | None:
+    if event.resolution != "returned":
+        return None
+    changes = (None, None, None, -event.amount_minor, 0)
+    return Movement(event.provider, SENT_BACK, event.discrepancy_id, *changes, event.currency)
+
+
+_RULES: Final[dict[type[e.Event], Callable[[str, Any], Movement | None]]] = {
+    e.PledgeCollected: _collected,
+    e.PledgeRefunded: _refunded,
+    e.DisputeOpened: _dispute,
+    e.DisputeWon: _dispute,
+    e.DisputeLost: _dispute,
+    e.PayoutSent: _payout,
+    e.PayoutReturned: _payout,
+    e.DebtRepaid: _repaid,
+    e.DiscrepancyRecorded: _unexpected,
+    e.DiscrepancyResolved: _resolved,
+}
+
+
+def movement_of(log_id: str, event: AnyEvent) -> Movement | None:
+    """What a fact says of money at a provider; None where it says nothing of it."""
+    rule = _RULES.get(type(event))
+    return None if rule is None else rule(log_id, event)
 
 
 def open_keys(log_id: str, state: Campaign) -> frozenset[str]:

@@ -8,15 +8,10 @@ from typing import Final
 from app.audit.findings import Findings
 from app.audit.reader import AuditLog
 
-_OUT_OF_ORDER: Final = """
-    SELECT position, before, at, at_before, coalesce(name, '')
-    FROM (
-        SELECT position, at, stream,
-            lag(position, 1, 0) OVER in_order AS before,
-            lag(at, 1, 0) OVER in_order AS at_before
-        FROM events WHERE position <= ? WINDOW in_order AS (ORDER BY position)
-    ) LEFT JOIN streams ON streams.id = stream
-    WHERE position <> before + 1 OR at < at_before ORDER BY position"""
+_PLACES: Final = "SELECT position, at FROM events WHERE position <= ? ORDER BY position"
+
+_STREAM_AT: Final = """
+    SELECT name FROM streams WHERE id = (SELECT stream FROM events WHERE position = ?)"""
 
 _LOST_KEYS: Final = """
     SELECT hex(k.key), k.position, k.version, k.count, coalesce(s.name, '')
@@ -37,13 +32,20 @@ _USED_TWICE: Final = """
 
 def check_order(log: AuditLog, up_to: int, findings: Findings) -> None:
     """Find positions that are missing, and times that run back (rule 10)."""
-    for position, before, at, at_before, stream in log.connection.execute(_OUT_OF_ORDER, (up_to,)):
+    before = at_before = 0
+    for position, at in log.connection.execute(_PLACES, (up_to,)):
         if position != before + 1:
             sentence = f"Positions {before + 1:,} to {position - 1:,} are missing."
-            findings.add("positions", sentence, position, stream)
+            findings.add("positions", sentence, position, _stream_at(log, position))
         if at < at_before:
             sentence = f"The log's time runs back from {at_before} to {at}."
-            findings.add("rule 10", sentence, position, stream)
+            findings.add("rule 10", sentence, position, _stream_at(log, position))
+        before, at_before = position, at
+
+
+def _stream_at(log: AuditLog, position: int) -> str:
+    found = log.connection.execute(_STREAM_AT, (position,)).fetchone()
+    return "" if found is None else str(found[0])
 
 
 def check_keys(log: AuditLog, findings: Findings) -> None:

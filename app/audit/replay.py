@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,18 +21,20 @@ from projections.runner import Follower, LogGapError, UnreadableFactError
 from projections.views import ViewsFile
 
 LISTED: Final = 1_000
-"""How many differences are kept; the others are counted."""
+LISTED_PER_TABLE: Final = 100
+"""How many differences are kept, so that one table does not hide another; all are counted."""
 
 
 class Replayed(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What `audit replay` found. `differences` are the first thousand; `count` is how many there
-    are, where that is more.
+    """What `audit replay` found. `differences` are the first hundred of each table, a thousand in
+    all; `count` is how many there are, where that is more, `by_table` how many in each table.
     """
 
     events: int
     identical: bool
     differences: list[Difference]
     count: int = 0
+    by_table: dict[str, int] = {}
 
 
 class Effort(Struct, frozen=True):
@@ -61,18 +64,25 @@ def replay(
         seconds = time.perf_counter() - began
         with closing(open_for_reading(live)) as theirs, closing(open_for_reading(anew)) as ours:
             tables, rows = count_rows(ours)
-            listed, count = [], 0
-            for difference in differences(theirs, ours):
-                count += 1
-                if count <= LISTED:
-                    listed.append(difference)
-    found = Replayed(
+            found = _compared(events, differences(theirs, ours))
+    return found, Effort(seconds, tables, rows)
+
+
+def _compared(events: int, found: Iterator[Difference]) -> Replayed:
+    listed: list[Difference] = []
+    by_table: Counter[str] = Counter()
+    for difference in found:
+        by_table[difference.table] += 1
+        if by_table[difference.table] <= LISTED_PER_TABLE and len(listed) < LISTED:
+            listed.append(difference)
+    count = by_table.total()
+    return Replayed(
         events=events,
         identical=not count,
         differences=listed,
-        count=count if count > LISTED else 0,
+        count=count if count > len(listed) else 0,
+        by_table=dict(by_table),
     )
-    return found, Effort(seconds, tables, rows)
 
 
 def _follow(log: AuditLog, live: Path, anew: Path, progress: Progress) -> int:
@@ -103,7 +113,7 @@ def describe(found: Replayed, effort: Effort) -> Iterator[str]:
     """Say it in lines of text."""
     for difference in found.differences:
         yield str(difference)
-    if found.count:
-        yield f"… {found.count:,} differences in all"
+    for table, count in found.by_table.items():
+        yield f"{table}: {count:,} differences"
     result = "identical" if found.identical else "different"
     yield f"{effort.rows:,} rows of {effort.tables} tables compared: {result}"

@@ -38,6 +38,22 @@ def test_a_changed_cell_is_found(world: World, campaign_id: str) -> None:
     assert "campaign_pages campaign=1 held_minor: live" in result.stdout
 
 
+def test_many_differences_are_cut_and_counted(world: World) -> None:
+    """A hundred differences of a table are listed, so that those of others are seen; all count."""
+    campaign_id = world.launch()
+    world.pledge_many(campaign_id, 150)
+    world.project(batch=100)
+    world.tamper_with_views(
+        "UPDATE pledges SET amount_minor = amount_minor + 1",
+        "UPDATE campaign_pages SET pledged_minor = pledged_minor + 150",
+    )
+    found = world.audit_json("replay")
+    assert len(found["differences"]) == 101
+    assert found["by_table"] == {"campaign_pages": 1, "pledges": 150}
+    assert found["count"] == 151
+    assert "pledges: 150 differences" in world.audit("replay").stdout
+
+
 def test_a_deleted_row_is_found(world: World, campaign_id: str) -> None:
     """A row that the log gives and the live views lack is missing."""
     world.tamper_with_views("DELETE FROM pledges WHERE no = 2")
