@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from projections.runner import PROJECTIONS, Follower, Projection, Row, stands_at
+from projections.runner import CHECKPOINTS, PROJECTIONS, Follower, Projection, Row, stands_at
 from projections.views import ViewsFile, linked, number_of, numbered, only_one, point
 
 
@@ -47,6 +47,7 @@ def rebuild(
 def _switch(path: Path, old: ViewsFile, follower: Follower, fresh: ViewsFile, log_id: str) -> None:
     """While the old file's lock is held its follower stands still, and finds the link changed."""
     with old.writer.begin() as conn:
+        CHECKPOINTS.create(conn, checkfirst=True)  # a file that nobody has written to yet
         least = stands_at(conn, log_id)
         follower.catch_up()
         assert follower.position >= least, "the log is shorter than what the views have read"

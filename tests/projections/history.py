@@ -306,10 +306,11 @@ def _cancel(h: History, s: Campaign) -> None:
 
 def _life(h: History, s: Campaign) -> None:
     creator = h.by_creator(s)
+    if s.suspended and h.chance.random() < 0.7:
+        h.do(s, c.ResumeCampaign, h.staff)
     match h.chance.randrange(6):
-        case 0:
+        case 0 if not s.suspended:
             h.do(s, c.SuspendCampaign, h.staff, cause="review")
-            h.do(s, c.ResumeCampaign, h.staff)
         case 1:
             h.do(s, c.ExtendDeadline, creator, deadline_at=s.deadline_at + DAY_MS)
         case 2:

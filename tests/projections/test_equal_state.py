@@ -8,16 +8,19 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import asdict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain import commands as c
 from domain import events as e
 from domain.codec import decode
 from domain.ledger import postings
 from domain.returning import display_state
 from domain.state import Campaign, Funds, Pledge, Status
+from domain.terms import Terms
 from projections.backer_ledger import pledge_by_id, pledges_of, statement
 from projections.campaign_pages import CampaignPage, get_page, list_pages
 from projections.creator_desk import Desk, desk
@@ -25,7 +28,7 @@ from projections.desk_fold import DeedRow
 from projections.journal import balances, entries
 from projections.pledges import LEFT, PledgeRow, lines_of
 from projections.views import ViewsFile
-from tests.projections.history import History, part_of_the_examples, some_history
+from tests.projections.history import BANK, History, part_of_the_examples, some_history
 from tests.projections.views_of import views_of
 
 T = TypeVar("T")
@@ -336,6 +339,54 @@ def test_the_desk_says_who_asked_for_each_refund(history: History) -> None:
     with views_of(history.log) as file:
         deeds = [d for d in read(file, deeds_of) if d.tag == "refund.requested.v1"]
     assert {deed.position: (deed.by, deed.no) for deed in deeds} == asked
+
+
+def completed_campaign() -> tuple[History, Campaign]:
+    """A campaign whose one pledge was charged and paid out whole."""
+    history = History(Random(2))
+    terms = Terms(platform_fee_bps=0, processing_fee_bps=0, payout_delay_days=0, reserve_bps=0)
+    facts = {"model": "all_or_nothing", "terms": terms, "goal_minor": 1, "milestones": ()}
+    state = history.open_campaign(**facts)
+    backer, payout_id = history.backers[0], history.new_id()
+    sent = {"provider": "test_bank", "reference": "r1", "amount_minor": 500}
+    history.do(
+        state,
+        c.MakePledge,
+        f"backer:{backer}",
+        pledge_id=history.new_id(),
+        backer=backer,
+        amount_minor=500,
+    )
+    history.at = state.deadline_at
+    history.do(state, c.CloseCampaign, "system:deadlines")
+    history.do(state, c.RequestCollection, "system:collect", no=1, attempt=1)
+    history.do(state, c.RecordCollected, BANK, no=1, attempt=1, provider_fee_minor=0, **sent)
+    history.do(state, c.VerifyPayoutAccount, history.staff, account_id=history.new_id())
+    history.do(state, c.RequestPayout, f"creator:{state.bound.creator}", payout_id=payout_id)
+    history.do(state, c.ApprovePayout, history.treasurer, payout_id=payout_id)
+    history.do(state, c.RecordPayoutSent, BANK, payout_id=payout_id, **sent)
+    assert state.phase == "completed"
+    return history, state
+
+
+@pytest.mark.parametrize("what", ["refund", "dispute", "returned payout"])
+def test_a_completed_campaign_is_open_again_when_money_moves(what: str) -> None:
+    """The page says *settled* again, as the aggregate does."""
+    history, state = completed_campaign()
+    report = {"provider": "test_bank", "amount_minor": 500}
+    match what:
+        case "refund":
+            asked = {"refund_id": history.new_id(), "amount_minor": 0, "cause": "goodwill"}
+            history.do(state, c.RequestRefund, history.staff, no=1, **asked)
+        case "dispute":
+            named = {"dispute_id": history.new_id(), "no": 1}
+            history.do(state, c.RecordDisputeOpened, BANK, **named, **report)
+        case _:
+            named = {"payout_id": next(iter(state.payouts)), "reference": "r2"}
+            history.do(state, c.RecordPayoutReturned, BANK, **named, **report)
+    assert state.phase == "settled"
+    with views_of(history.log) as file:
+        assert read(file, lambda conn: page_of(conn, state)).phase == "settled"
 
 
 def test_pages_are_listed_by_phase_the_newest_first() -> None:

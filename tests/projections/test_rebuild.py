@@ -107,6 +107,58 @@ async def test_rebuilding_while_the_log_grows(log: Log, views: Views, path: Path
     assert rows_of(views.current()) == everything(log, 1_000)
 
 
+async def test_a_rebuild_does_not_go_back(log: Log, views: Views, path: Path) -> None:
+    """What the live views read while the rebuild ended is in the new ones at the switch."""
+    late = log.rows[-10:]
+    del log.rows[-10:]
+    follower = follow(log, views)
+    follower.catch_up()
+
+    def read_as_it_grows(after: int, limit: int) -> Sequence[Row]:
+        rows = log.read(after, limit)
+        if not rows and late:
+            log.rows += late
+            late.clear()
+            follower.catch_up()
+        return rows
+
+    rebuild(read_as_it_grows, path, log_id=log.log_id)
+    assert await positions(views) == {len(log.rows)} == {follower.position}
+
+
+async def test_a_batch_that_meets_the_switch_goes_to_the_new_views(
+    log: Log, views: Views, path: Path
+) -> None:
+    """A follower that had read its batch when the views were rebuilt writes nothing to the old."""
+    late = log.rows[-10:]
+    del log.rows[-10:]
+
+    def read_and_rebuild(after: int, limit: int) -> Sequence[Row]:
+        rows = log.read(after, limit)
+        if late:
+            rebuild(log.read, path, log_id=log.log_id)
+            log.rows += late
+            late.clear()
+        return rows
+
+    follower = Follower(read_and_rebuild, views, log_id=log.log_id)
+    old = views.current()
+    follower.step(5)
+    assert views.current() is not old
+    assert await positions(views) == {follower.position}
+    follower.catch_up()
+    assert rows_of(views.current()) == everything(log, 1_000)
+    assert not any(rows_of(old).values())
+
+
+async def test_views_that_nobody_wrote_to_can_be_rebuilt(
+    log: Log, views: Views, path: Path
+) -> None:
+    """A file without a single table is no obstacle."""
+    assert rebuild(log.read, path, log_id=log.log_id).name == "views-2.db"
+    assert await positions(views) == {len(log.rows)}
+
+
 async def test_a_reader_keeps_the_views_that_it_opened(log: Log, views: Views, path: Path) -> None:
     """A switch takes no file from under a reader; the next one sees the new file."""
     follow(log, views).step(10)
