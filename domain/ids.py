@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
@@ -42,6 +43,7 @@ def is_reference(text: str) -> bool:
     return _REFERENCE(text) is not None
 
 
+@lru_cache(maxsize=8192)
 def is_actor(text: str) -> bool:
     """Whether this is `role:party id`; systems and providers are named by a code."""
     role, _, party = text.partition(":")
