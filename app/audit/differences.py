@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Final, Literal
 
 from msgspec import Struct
+
+_PAGE: Final = 1_000
 
 _TABLES: Final = """
     SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name
@@ -97,24 +100,28 @@ def _in_table(
     theirs, ours = live.execute(table.query), replayed.execute(table.query)
     places = [table.columns.index(name) for name in table.key]
 
-    def key_of(row: Row) -> Row:
+    def key_of(row: Row) -> Row:  # as SQLite orders: nothing comes first
         return tuple((row[place] is not None, row[place]) for place in places)
 
     def named(row: Row) -> dict[str, Any]:
         return {table.columns[place]: row[place] for place in places}
 
-    left, right = theirs.fetchone(), ours.fetchone()
+    pages = theirs.fetchmany(_PAGE), ours.fetchmany(_PAGE)
+    while pages[0] and pages[0] == pages[1]:  # most are, and whole pages are quickly compared
+        pages = theirs.fetchmany(_PAGE), ours.fetchmany(_PAGE)
+    lefts, rights = chain(pages[0], theirs), chain(pages[1], ours)
+    left, right = next(lefts, None), next(rights, None)
     while left is not None or right is not None:
         if left == right:
-            left, right = theirs.fetchone(), ours.fetchone()
+            left, right = next(lefts, None), next(rights, None)
         elif right is None or (left is not None and key_of(left) < key_of(right)):
             yield Difference("extra", table.name, named(left))
-            left = theirs.fetchone()
+            left = next(lefts, None)
         elif left is None or key_of(right) < key_of(left):
             yield Difference("missing", table.name, named(right))
-            right = ours.fetchone()
+            right = next(rights, None)
         else:
             for column, was, now in zip(table.columns, left, right, strict=True):
                 if was != now:
                     yield Difference("different", table.name, named(left), column, was, now)
-            left, right = theirs.fetchone(), ours.fetchone()
+            left, right = next(lefts, None), next(rights, None)

@@ -12,15 +12,17 @@ from click.testing import CliRunner
 
 from app.cli import main
 
+HEADER = (
+    "project_id,user_id,name,permalink,category_name,goal,pledged,state,mode,online_date,"
+    "expires_at,total_contributions,total_contributors\n"
+)
 PROJECTS = """\
-project_id,user_id,name,permalink,category_name,goal,pledged,state,mode,online_date,expires_at,\
-total_contributions,total_contributors
-1,1,Won,won,C,50.0,60.0,successful,aon,2011-01-03 03:00:00.000000,2011-01-08 03:00:00.000000,3,3
-2,2,Missed,missed,C,90.0,10.0,failed,aon,2011-01-03 03:00:00.000000,2011-01-08 03:00:00.000000,1,1
-3,3,Empty,empty,C,90.0,0.0,failed,aon,2011-01-03 03:00:00.000000,2011-01-08 03:00:00.000000,0,0
-4,4,Flexible,flexible,C,90.0,5.0,successful,flex,2011-01-04 03:00:00.000000,2011-01-09 03:00:00.000000,2,2
-5,5,Still open,open,C,90.0,7.0,online,aon,2011-01-04 03:00:00.000000,2011-03-09 03:00:00.000000,1,1
-6,6,Odd,odd,C,20.0,30.0,failed,aon,2011-01-04 03:00:00.000000,2011-01-09 03:00:00.000000,1,1
+1,1,Won,won,C,50.0,60.0,successful,aon,2011-01-03,2011-01-08,3,3
+2,2,Missed,missed,C,90.0,10.0,failed,aon,2011-01-03,2011-01-08,1,1
+3,3,Empty,empty,C,90.0,0.0,failed,aon,2011-01-03,2011-01-08,0,0
+4,4,Flexible,flexible,C,90.0,5.0,successful,flex,2011-01-04,2011-01-09,2,2
+5,5,Still open,open,C,90.0,7.0,online,aon,2011-01-04,2011-03-09,1,1
+6,6,Odd,odd,C,20.0,30.0,failed,aon,2011-01-04,2011-01-09,1,1
 """
 DAYS = """\
 project_id,paid_at,total,total_amount
@@ -36,7 +38,7 @@ project_id,paid_at,total,total_amount
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Six projects: won, missed, empty, flexible, open, and one that the source calls failed."""
-    for name, text in (("projects", PROJECTS), ("contributions_per_day", DAYS)):
+    for name, text in (("projects", HEADER + PROJECTS), ("contributions_per_day", DAYS)):
         with gzip.open(tmp_path / f"{name}.csv.gz", "wt", encoding="utf-8") as file:
             file.write(text)
     return tmp_path
