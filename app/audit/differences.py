@@ -109,18 +109,21 @@ def _in_table(
     pages = theirs.fetchmany(_PAGE), ours.fetchmany(_PAGE)
     while pages[0] and pages[0] == pages[1]:  # most are, and whole pages are quickly compared
         pages = theirs.fetchmany(_PAGE), ours.fetchmany(_PAGE)
-    lefts, rights = chain(pages[0], theirs), chain(pages[1], ours)
+    lefts: Iterator[Row] = chain(pages[0], theirs)
+    rights: Iterator[Row] = chain(pages[1], ours)
     left, right = next(lefts, None), next(rights, None)
     while left is not None or right is not None:
         if left == right:
             left, right = next(lefts, None), next(rights, None)
-        elif right is None or (left is not None and key_of(left) < key_of(right)):
+        elif left is not None and (right is None or key_of(left) < key_of(right)):
             yield Difference("extra", table.name, named(left))
             left = next(lefts, None)
-        elif left is None or key_of(right) < key_of(left):
+        elif right is not None and (left is None or key_of(right) < key_of(left)):
             yield Difference("missing", table.name, named(right))
             right = next(rights, None)
         else:
+            assert left is not None, "two rows with one key"
+            assert right is not None, "the same"
             for column, was, now in zip(table.columns, left, right, strict=True):
                 if was != now:
                     yield Difference("different", table.name, named(left), column, was, now)
