@@ -70,7 +70,12 @@ def create_app(platform: Platform) -> Litestar:
         route_handlers=[
             _api(platform),
             Router("/", route_handlers=[live, ready, hear_test_bank, *PAGES]),
-            test_bank_router(platform.bank, clock=platform.clock, static_path=STATIC_PATH),
+            test_bank_router(
+                platform.bank,
+                clock=platform.clock,
+                static_path=STATIC_PATH,
+                with_disputes=settings.demo,
+            ),
         ],
         dependencies={
             "platform": Provide(lambda: platform, sync_to_thread=False),

@@ -17,6 +17,7 @@ from app.engine import clock_ms
 from app.settings import Settings
 from app.simulation.run import SimulatedClock
 from app.wiring import Platform, open_platform
+from domain.terms import DAY_MS
 
 GRACE_S = 10
 """How long answers under way may take once the server is told to stop, in seconds."""
@@ -69,7 +70,7 @@ async def serve_platform(platform: Platform) -> None:
 
 
 async def _demo_keys(platform: Platform) -> str:
-    """A key for the API, shown once; the demo has no secrets."""
+    """A key for the API that is shown and works for a day; the demo has nothing to protect."""
     at = clock_ms()
     party = await platform.stores.people.add_person("staff", at=at)
     token, _ = await platform.stores.keys.create(
@@ -77,6 +78,7 @@ async def _demo_keys(platform: Platform) -> str:
         owner=party,
         scopes=("backers:write", "campaigns:write", "events:read", "pledges:import", "staff"),
         at=at,
+        expires_at=at + DAY_MS,
     )
     return token
 

@@ -231,6 +231,7 @@ def drop(state: Campaign, command: c.DropPledge, at: int) -> list[e.Event]:
     """Payment was not completed within the grace period: the pledge leaves the totals."""
     require_role(command, "system", "staff")
     pledge = pledge_numbered(state, command.no)
+    require_running(state)
     if pledge.status not in (Status.FAILED, Status.ACTION_REQUIRED):
         raise errors.PledgeNotCollectable(f"The pledge is {pledge.status}.")
     if at < pledge.failed_at + state.bound.terms.grace_days * DAY_MS:

@@ -366,6 +366,12 @@ class RefusePayout(Command, frozen=True, kw_only=True):
     cause: str
 
 
+class RevokePayout(Command, frozen=True, kw_only=True):
+    """Take back an approved payout that a suspension or discrepancy keeps from being sent."""
+
+    payout_id: str
+
+
 class RecordPayoutSent(Command, frozen=True, kw_only=True):
     """The provider sent it."""
 

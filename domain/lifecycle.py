@@ -284,6 +284,7 @@ def succeeded(state: Campaign, event: e.CampaignSucceeded) -> None:
 def failed(state: Campaign, _: e.CampaignFailed) -> None:
     """Nobody is charged; what was charged goes back."""
     state.phase = Phase.FAILED
+    state.late_open = False
     _release_all(state)
 
 
@@ -335,8 +336,12 @@ def completed(state: Campaign, _: e.CampaignCompleted) -> None:
 
 
 def open_late_pledges(state: Campaign, command: c.OpenLatePledges, at: int) -> list[e.Event]:
-    """The creator takes pledges after success, before the campaign is settled."""
-    require_phase(state, Phase.SUCCEEDED)
+    """The creator takes pledges after success; said before the deadline, it holds from then on.
+
+    A campaign whose pledges are all charged at its deadline is settled in that moment, and then
+    it is too late.
+    """
+    require_phase(state, Phase.LIVE, Phase.SUCCEEDED)
     require_creator(state, command)
     if state.late_open:
         raise errors.WrongPhase("Late pledges are open already.")

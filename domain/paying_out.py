@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from domain import commands as c
 from domain import discrepancies, errors
 from domain import events as e
+from domain.discrepancies import reference_key
 from domain.ids import is_code, is_id, is_reference, party_of
 from domain.money import is_amount, share_minor
 from domain.rules import (
@@ -22,6 +23,9 @@ from domain.terms import DAY_MS, Milestone
 
 _PAYABLE = (Phase.SUCCEEDED, Phase.SETTLED)
 _DONE = ("approved", "sent")
+
+REPAID = "repaid"
+"""Under which kind a repayment's reference is remembered."""
 
 
 # --- The account ---------------------------------------------------------------------------------
@@ -269,6 +273,33 @@ def refuse(state: Campaign, command: c.RefusePayout, at: int) -> list[e.Event]:
     return [e.PayoutRefused(**facts, payout_id=command.payout_id, cause=command.cause)]
 
 
+def revoke(state: Campaign, command: c.RevokePayout, at: int) -> list[e.Event]:
+    """Take back what was approved, while the campaign is suspended or its payouts are frozen.
+
+    Nothing is sent meanwhile. Should the provider report after all that it was sent, that is a
+    discrepancy.
+    """
+    require_role(command, "treasurer", "staff")
+    if state.is_by_team(command.by):
+        raise errors.SelfApproval
+    payout = state.payouts.get(command.payout_id)
+    if payout is None:
+        raise errors.PayoutUnknown
+    if payout.state != "approved":
+        raise errors.PayoutNotWaiting(f"The payout is {payout.state}.")
+    if not state.suspended and not state.frozen:
+        raise errors.PayoutInFlight("It is on its way: suspend the campaign first.")
+    return [
+        e.PayoutFailed(
+            **head(state, command, at),
+            payout_id=command.payout_id,
+            amount_minor=payout.amount_minor,
+            currency=state.bound.currency,
+            code="revoked",
+        )
+    ]
+
+
 def refused(state: Campaign, event: e.PayoutRefused) -> None:
     """It can be asked for again."""
     state.payouts[event.payout_id].state = "refused"
@@ -393,9 +424,14 @@ def returned(state: Campaign, event: e.PayoutReturned) -> None:
 def record_repayment(state: Campaign, command: c.RecordRepayment, at: int) -> list[e.Event]:
     """The creator paid back; a debt that a payout on its way settles is spoken for."""
     require_role(command, "staff", "treasurer", "system")
-    _require_debt(state, command.amount_minor)
+    if state.is_by_team(command.by):
+        raise errors.SelfApproval
     if not is_code(command.provider) or not is_reference(command.reference):
         raise errors.ContentInvalid("A repayment names the provider and its reference.")
+    known = state.references.get(reference_key(REPAID, command.provider, command.reference))
+    if known:
+        raise errors.Repeated(known)
+    _require_debt(state, command.amount_minor)
     return [
         e.DebtRepaid(
             **head(state, command, at),
@@ -405,6 +441,11 @@ def record_repayment(state: Campaign, command: c.RecordRepayment, at: int) -> li
             reference=command.reference,
         )
     ]
+
+
+def repaid(state: Campaign, event: e.DebtRepaid) -> None:
+    """One transfer is booked once."""
+    state.references[reference_key(REPAID, event.provider, event.reference)] = event.version
 
 
 def write_off(state: Campaign, command: c.WriteOffDebt, at: int) -> list[e.Event]:

@@ -247,6 +247,10 @@ def withdraw(state: Campaign, command: c.WithdrawPledge, at: int) -> list[e.Even
             return [e.PledgeWithdrawn(**head(state, command, at), **facts)]
         case Status.COLLECTED:
             return _withdraw_collected(state, command, pledge, at)
+        case Status.WITHDRAWN if _waits_for_money(pledge):
+            _require_fresh_refund(state, command)
+            refund = refund_facts(state, pledge, command.command_id, "withdrawn", 0)
+            return [e.RefundRequested(**head(state, command, at), **refund)]
         case _:
             raise errors.PledgeNotWithdrawable(f"The pledge is {pledge.status}.")
 
@@ -262,8 +266,7 @@ def _withdraw_collected(
         raise errors.WithdrawalPeriodOver
     if state.phase is Phase.LIVE:
         _protect_goal(state, command, pledge.amount_minor, at)
-    if command.command_id in state.refunds:
-        raise errors.IdReused
+    _require_fresh_refund(state, command)
     refund = refund_facts(state, pledge, command.command_id, "withdrawn", 0)
     return [
         e.PledgeWithdrawn(
@@ -271,6 +274,17 @@ def _withdraw_collected(
         ),
         e.RefundRequested(**head(state, command, at, 1), **refund),
     ]
+
+
+def _waits_for_money(pledge: Pledge) -> bool:
+    """Whether a withdrawn charge is still here, because its refund failed."""
+    funds = pledge.funds
+    return funds is not None and funds.returnable_minor > 0
+
+
+def _require_fresh_refund(state: Campaign, command: c.WithdrawPledge) -> None:
+    if command.command_id in state.refunds:
+        raise errors.IdReused
 
 
 def withdrawn(state: Campaign, event: e.PledgeWithdrawn) -> None:

@@ -74,10 +74,10 @@ def _reversal(left_minor: int, due_minor: int, *, reverses: bool) -> int:
     return max(0, left_minor - due_minor) if reverses else 0
 
 
-def quote(state: Campaign, pledge: Pledge, cause: e.RefundCause, amount_minor: int) -> RefundQuote:
+def quote(state: Campaign, pledge: Pledge, amount_minor: int) -> RefundQuote:
     """Say who would pay a refund of this pledge.
 
-    An `amount_minor` of 0 asks for all that can go back. Where a campaign failed or was
+    An `amount_minor` of 0 asks for all that can go back. Once a campaign has failed or was
     cancelled every fee is reversed, and nothing is lent to the creator: what was paid out
     before stays named as owed. Raises RefundTooLarge, DisputeOpen or NotCollected.
     """
@@ -86,15 +86,16 @@ def quote(state: Campaign, pledge: Pledge, cause: e.RefundCause, amount_minor: i
         raise errors.NotCollected(f"Pledge {pledge.no} is {pledge.status}.")
     if funds.disputed_minor:
         raise errors.DisputeOpen
-    ended = cause in ("failed", "cancelled")
-    wanted_minor = amount_minor or funds.returnable_minor
-    if ended and not amount_minor:
+    ended = state.phase in ENDED
+    most_minor = funds.returnable_minor
+    if ended:
         fees_minor = funds.fees_minor - funds.pending_platform_minor
         fees_minor -= funds.pending_processing_minor
-        wanted_minor = min(wanted_minor, funds.available_minor + fees_minor)
-    if not 0 < wanted_minor <= funds.returnable_minor:
+        most_minor = min(most_minor, funds.available_minor + fees_minor)
+    wanted_minor = amount_minor or most_minor
+    if not 0 < wanted_minor <= most_minor:
         raise errors.RefundTooLarge(
-            f"Of pledge {pledge.no} at most {max(0, funds.returnable_minor)} can go back."
+            f"Of pledge {pledge.no} at most {max(0, most_minor)} can go back."
         )
     return split(state.bound.terms, funds, wanted_minor, funds.available_minor, all_fees=ended)
 
@@ -106,7 +107,7 @@ def refund_facts(
     state: Campaign, pledge: Pledge, refund_id: str, cause: e.RefundCause, amount_minor: int
 ) -> dict[str, Any]:
     """The facts of a RefundRequested, from a quote."""
-    quoted = quote(state, pledge, cause, amount_minor)
+    quoted = quote(state, pledge, amount_minor)
     return {
         "no": pledge.no,
         "refund_id": refund_id,
@@ -137,6 +138,9 @@ def request(state: Campaign, command: c.RequestRefund, at: int) -> list[e.Event]
         raise errors.ContentInvalid("A withdrawal is the backer's own command.")
     else:
         require_creator(state, command)
+        if state.phase is Phase.LIVE:
+            # Else a goal could be reached with money that was given back.
+            raise errors.WrongPhase("While the campaign is live it is the backer who withdraws.")
     facts = refund_facts(state, pledge, command.refund_id, command.cause, command.amount_minor)
     return [e.RefundRequested(**head(state, command, at), **facts)]
 

@@ -212,6 +212,7 @@ def confirm_received(state: Campaign, command: c.ConfirmReceived, at: int) -> li
 
 
 def delivery_received(state: Campaign, event: e.DeliveryReceived) -> None:
-    """Received, says the backer; a first-time creator's reserve may go."""
-    state.pledges[event.no - 1].received = True
-    state.any_received = True
+    """Received, says the backer; where the creator said sent, that confirms a delivery."""
+    pledge = state.pledges[event.no - 1]
+    pledge.received = True
+    state.any_received = state.any_received or pledge.sent

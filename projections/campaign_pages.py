@@ -29,6 +29,7 @@ from projections.page_fold import (
     RewardRow,
     UpdateRow,
 )
+from projections.pledges import CAMPAIGNS
 
 __all__ = [
     "PAGES",
@@ -150,7 +151,9 @@ _WIDTH: Final = len(PAGES.columns)
 
 async def get_page(conn: AsyncConnection, campaign_id: str) -> CampaignPage | None:
     """A campaign's page; None for an unknown campaign."""
-    found = (await conn.execute(_WHOLE.where(PAGES.c.campaign_id == campaign_id))).first()
+    known = select(CAMPAIGNS.table.c.key).where(CAMPAIGNS.table.c.campaign_id == campaign_id)
+    wanted = _WHOLE.where(PAGES.c.campaign == known.scalar_subquery())
+    found = (await conn.execute(wanted)).first()
     return None if found is None else _page(found)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Index
 
 from domain import events as e
 from domain.figures import Figures, apply
@@ -117,7 +117,12 @@ class DayRow(Struct, array_like=True, gc=False):
     charged_minor: int
 
 
-_PAGES: Final = Shape("campaign_pages", PageRow, ["campaign"])
+_PAGES: Final = Shape(
+    "campaign_pages",
+    PageRow,
+    ["campaign"],
+    Index("campaign_pages_by_phase", "phase", "campaign"),
+)
 _REWARDS: Final = Shape("campaign_rewards", RewardRow, ["campaign", "reward_id"])
 _NEEDS: Final = Shape("campaign_needs", NeedRow, ["campaign", "need_id"])
 _OFFERS: Final = Shape("campaign_offers", OfferRow, ["campaign", "offer_id"])

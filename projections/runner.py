@@ -7,11 +7,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
 from msgspec import Struct
 from sqlalchemy import Connection, Table, select, update
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import SQLAlchemyError
 
 from domain.codec import CorruptEventError, UnknownEventError, decode
 from domain.events import AnyEvent, CampaignSubmitted
@@ -143,6 +145,10 @@ class StaleViewsError(Exception):
     """The views were written by another version: they are to be rebuilt."""
 
 
+LASTING: Final = (UnreadableFactError, LogGapError, StaleViewsError)
+"""Faults that trying again does not mend."""
+
+
 class Follower:
     """Keeps views level with a log.
 
@@ -235,13 +241,27 @@ class Follower:
         self._running = True
         try:
             while not stop.is_set():
-                self._seen = wait(self._position, PAUSE_S)
-                self.step()
-        except Exception as fault:
-            self.fault = fault
-            _logger.exception("the views stand still at position %d", self._position)
+                try:
+                    self._seen = wait(self._position, PAUSE_S)
+                    self.step()
+                except LASTING as fault:
+                    self.fault = fault
+                    _logger.exception("the views stand still at position %d", self._position)
+                    return
+                except Exception:
+                    # A locked file, a full disk, another follower that was first: nothing of the
+                    # batch was kept, so it is read again from where the views stand.
+                    _logger.exception("a batch after position %d failed", self._position)
+                    stop.wait(PAUSE_S)
+                    self._stand_again()
         finally:
             self._running = False
+
+    def _stand_again(self) -> None:
+        """Look anew where the views stand, if they can be read."""
+        self.fault = None
+        with suppress(SQLAlchemyError, StaleViewsError):
+            self._tell(self._checkpoint(self._file))
 
     def _decoded(
         self, rows: Sequence[Row]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # Time limits fail on a busy machine, so there are none. The default run tries the same examples
-# every time; HYPOTHESIS_PROFILE=search looks for new ones.
+# every time; HYPOTHESIS_PROFILE=search looks for new ones, ci and deep try more (docs/rules.md).
 settings.register_profile(
     "same",
     deadline=None,
@@ -18,6 +18,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("search", settings.get_profile("same"), derandomize=False)
+settings.register_profile("ci", settings.get_profile("same"), max_examples=300)
+settings.register_profile("deep", settings.get_profile("search"), max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")

@@ -90,6 +90,7 @@ ACTIONS: Final = (
     Action("payouts/request", c.RequestPayout, _CREATOR),
     Action("payouts/approve", c.ApprovePayout, _TREASURER),
     Action("payouts/refuse", c.RefusePayout, _TREASURER),
+    Action("payouts/revoke", c.RevokePayout, (*_STAFF, *_TREASURER)),
     Action("debt/repaid", c.RecordRepayment, (*_STAFF, *_TREASURER)),
     Action("debt/write-off", c.WriteOffDebt, _TREASURER),
     Action("discrepancies/resolve", c.ResolveDiscrepancy, (*_STAFF, *_TREASURER)),

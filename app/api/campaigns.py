@@ -56,7 +56,7 @@ async def submit_campaign(
     never of the creator's team. With an `Idempotency-Key` a repetition finds the same campaign.
     """
     key = request.auth
-    if data.launch and "staff" not in key.scopes:
+    if data.launch and (key.role != "staff" or "staff" not in key.scopes):
         raise Refused("scope_missing", "Only a staff key approves and launches.")
 
     async def build() -> SubmitCampaign:
@@ -142,6 +142,7 @@ def _bound(state: Campaign) -> tuple[Submission, str]:
 
 @get("/campaigns", summary="List campaigns")
 async def list_campaigns(
+    request: ApiRequest,
     platform: NamedDependency[Platform],
     phase: Annotated[Phase | None, QueryParameter(description="Only this phase.")] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = 50,
@@ -149,13 +150,14 @@ async def list_campaigns(
     at_least: Annotated[int, QueryParameter(ge=0, le=2**62)] = 0,
 ) -> Response[CampaignsOut]:
     """List campaigns with their five numbers; `next` is the cursor of the page that follows."""
-    found = await read_campaigns(platform, phase, limit, cursor, at_least)
+    found = await read_campaigns(platform, request.auth, phase, limit, cursor, at_least)
     return Response(found)
 
 
 @get("/campaigns/{campaign_id:str}", summary="Read a campaign")
 async def get_campaign(
     campaign_id: FromPath[str],
+    request: ApiRequest,
     platform: NamedDependency[Platform],
     at_least: Annotated[int, QueryParameter(ge=0, le=2**62)] = 0,
 ) -> Response[CampaignOut]:
@@ -163,5 +165,5 @@ async def get_campaign(
 
     With `at_least` the answer waits, up to two seconds, until the view has reached that position.
     """
-    found = await read_campaign(platform, campaign_id, at_least)
+    found = await read_campaign(platform, request.auth, campaign_id, at_least)
     return Response(found, headers={POSITION_HEADER: str(found.position)})

@@ -36,13 +36,17 @@ async def live() -> Health:
 
 @get("/health/ready", summary="Should it be sent requests?")
 async def ready(platform: NamedDependency[Platform]) -> Response[Health]:
-    """200 where the log can be read and the views are close behind it, else 503."""
+    """200 where the log can be read and what follows it is close behind, else 503."""
     try:
         async with asyncio.timeout(ANSWER_S):
             position, _ = await asyncio.to_thread(platform.log.last)
     except Exception:
         _logger.exception("the log cannot be read")
         return Response(Health("the log cannot be read"), status_code=503)
+    if platform.follower.fault is not None:
+        return Response(Health("the views stand still", position), status_code=503)
+    if platform.processes.fault:
+        return Response(Health("the processes stand still", position), status_code=503)
     lag = position - platform.follower.position
     if lag > MOST_LAG:
         return Response(Health("the views are behind", position, lag), status_code=503)

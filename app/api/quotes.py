@@ -7,12 +7,11 @@ from typing import Annotated
 
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, QueryParameter
 
-from app.api.access import needs
+from app.api.access import ApiRequest, needs
 from app.wiring import Platform
-from domain.errors import CampaignUnknown
-from domain.events import RefundCause
+from domain.errors import CampaignUnknown, NotAllowed
 from domain.money import MAX_AMOUNT_MINOR
 from domain.returning import RefundQuote, quote
 from domain.rules import pledge_numbered
@@ -27,18 +26,22 @@ from domain.state import Campaign, Phase
 async def refund_quote(
     campaign_id: FromPath[str],
     no: Annotated[int, QueryParameter(ge=1, le=2**53)],
-    cause: FromQuery[RefundCause],
+    request: ApiRequest,
     platform: NamedDependency[Platform],
     amount_minor: Annotated[int, QueryParameter(ge=0, le=MAX_AMOUNT_MINOR)] = 0,
 ) -> RefundQuote:
     """Split a refund of pledge `no` over who bears it; without an amount, of all that can go back.
 
-    Nothing is recorded: the refund itself is asked for with the command `refunds`.
+    For the campaign's team and the channel's staff, as the refund is. Nothing is recorded: the
+    refund itself is asked for with the command `refunds`.
     """
+    key = request.auth
 
     def look(state: Campaign) -> RefundQuote:
         if state.phase is Phase.NONE:
             raise CampaignUnknown
-        return quote(state, pledge_numbered(state, no), cause, amount_minor)
+        if key.role != "staff" and not state.is_team(key.owner):
+            raise NotAllowed("A refund is quoted to the campaign's team and to staff.")
+        return quote(state, pledge_numbered(state, no), amount_minor)
 
     return await asyncio.to_thread(platform.engine.inspect, campaign_id, look)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from app.api.problems import Refused
+from app.stores.api_keys import ApiKey
 from app.wiring import Platform
 from domain.errors import CampaignUnknown
 from domain.state import Phase
@@ -115,24 +116,31 @@ async def wait_for_views(platform: Platform, at_least: int) -> None:
         raise Refused("views_behind")
 
 
-async def read_campaign(platform: Platform, campaign_id: str, at_least: int) -> CampaignOut:
+def may_see(key: ApiKey, page: CampaignPage) -> bool:
+    """Before its launch a campaign is its creator's and the staff's to see."""
+    return page.launched_at is not None or key.role == "staff" or key.owner == page.creator
+
+
+async def read_campaign(
+    platform: Platform, key: ApiKey, campaign_id: str, at_least: int
+) -> CampaignOut:
     """One campaign with its texts. Raises CampaignUnknown and Refused."""
     await wait_for_views(platform, at_least)
     async with platform.views.connect() as connection:
         page = await get_page(connection, campaign_id)
-    if page is None:
+    if page is None or not may_see(key, page):
         raise CampaignUnknown
     return campaign_out(page, await texts_of(platform, [page]))
 
 
 async def read_campaigns(
-    platform: Platform, phase: Phase | None, limit: int, cursor: int, at_least: int
+    platform: Platform, key: ApiKey, phase: Phase | None, limit: int, cursor: int, at_least: int
 ) -> CampaignsOut:
     """A page of campaigns with their texts. Raises Refused."""
     await wait_for_views(platform, at_least)
     async with platform.views.connect() as connection:
         pages = await list_pages(connection, phase=phase, limit=limit + 1, offset=cursor)
-    shown = pages[:limit]
+    shown = [page for page in pages[:limit] if may_see(key, page)]
     texts = await texts_of(platform, shown)
     following = cursor + limit if len(pages) > limit else None
     return CampaignsOut(tuple(campaign_out(page, texts) for page in shown), following)

@@ -107,7 +107,8 @@ def _pass_apart(shares: Sequence[Share], progress: Progress) -> list[Passed]:
         try:
             for _ in _polls(running):
                 progress(sum(board[: len(shares)]), total)
-            return [each.result() for each in running]
+            # All are done, or one has failed, and then this raises what stopped it.
+            return [each.result() for each in running if each.done()]
         finally:
             board[len(shares)] = 1
 

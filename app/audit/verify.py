@@ -64,6 +64,7 @@ def verify(
         passed = pass_over(cut, progress)
         gathered = opened.enter_context(closing(gathered_in([each.gathered for each in cut])))
         balances = _balances(passed)
+        check_order(log, up_to, findings)
         check_keys(log, findings)
         check_pledge_ids(gathered, findings)
         _check_zero_sums(balances, findings)

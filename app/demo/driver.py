@@ -6,7 +6,9 @@ import asyncio
 import random
 import uuid
 
-from app.engine import EngineBusy, NotCommitted, clock_ms
+from eventsourcing.persistence import PersistenceError
+
+from app.engine import EngineBusy, clock_ms
 from app.wiring import Platform
 from domain import commands as c
 from domain.errors import Rejection
@@ -49,7 +51,7 @@ async def drive(platform: Platform) -> None:
         )
         try:
             await platform.engine.submit_async(command)
-        except (Rejection, EngineBusy, NotCommitted):  # closed meanwhile, or busy: the next one
+        except (Rejection, EngineBusy, PersistenceError):  # closed meanwhile, or busy: the next one
             continue
 
 

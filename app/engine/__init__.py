@@ -1,6 +1,6 @@
 """The engine: commands in, recorded facts out."""
 
-from app.engine.decider import CampaignDecider, Decider
+from app.engine.decider import CampaignDecider, Claim, Decider
 from app.engine.engine import Engine, NotCommitted, clock_ms
 from app.engine.snapshots import SnapshotFollower
 from app.engine.states import BrokenStream, load_state
@@ -10,6 +10,7 @@ from app.engine.waiting import EngineBusy, EngineClosed, Outcome
 __all__ = [
     "BrokenStream",
     "CampaignDecider",
+    "Claim",
     "Decider",
     "Engine",
     "EngineBusy",

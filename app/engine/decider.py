@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from domain import campaign
-from domain.commands import Command
+from domain.commands import Command, MakePledge
+from domain.errors import PledgeIdReused, Rejection
 from domain.events import AnyEvent, Event
 from domain.state import STATE_SCHEMA, Campaign, Pledge
 
@@ -23,6 +24,13 @@ class State(Protocol):
 
 
 S = TypeVar("S", bound=State)
+
+
+class Claim(NamedTuple):
+    """A name that one stream of the log can bear, and what is said to another that wants it."""
+
+    name: str
+    refused: type[Rejection]
 
 
 class Decider(Protocol[S]):
@@ -42,6 +50,9 @@ class Decider(Protocol[S]):
 
     def stream_of(self, command: Command) -> str:
         """Return the stream that a command is about."""
+
+    def claim(self, command: Command) -> Claim | None:
+        """Return the name that a command claims in the whole log, if it claims one."""
 
     def initial(self, stream: str) -> S:
         """Return the state before the first event."""
@@ -83,6 +94,12 @@ class CampaignDecider:
     def stream_of(self, command: Command) -> str:
         """Return the campaign's stream."""
         return _PREFIX + command.campaign_id
+
+    def claim(self, command: Command) -> Claim | None:
+        """Return the id of a pledge to be made: it exists once, whatever the campaign (rule 4)."""
+        if type(command) is MakePledge:
+            return Claim(f"pledge\0{command.pledge_id}", PledgeIdReused)
+        return None
 
     def initial(self, stream: str) -> Campaign:
         """Return the state before the first event."""

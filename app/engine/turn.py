@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Final, Generic
+from hashlib import sha256
+from typing import Final, Generic, NamedTuple
 
 from msgspec import Struct
 
@@ -28,6 +29,13 @@ class IdempotencyKeyReused(Rejection):
 
 class InconsistentDecision(Exception):  # noqa: N818 - what was found
     """A decider's events do not fit their stream, version or time, or their state."""
+
+
+class _Claimed(NamedTuple):
+    """A claim with the hash under which the log keeps it."""
+
+    key: bytes
+    refused: type[Rejection]
 
 
 class Repetition(Struct, frozen=True):
@@ -55,6 +63,7 @@ class Decisions(Generic[S]):
         self._at = at
         self._numbers: dict[str, int] = {}
         self._known: dict[bytes, KeyEntry] = {}
+        self._claims: dict[Entry, _Claimed] = {}
         self.rows: list[NewRow] = []
         self.keys: list[NewKey] = []
         self.repetitions: list[Repetition] = []
@@ -79,6 +88,9 @@ class Decisions(Generic[S]):
             hashes = None if job.keys is None else job.keys[index]
             if hashes is not None and self._answer_known(entry, hashes):
                 continue
+            claimed = self._claims.get(entry)
+            if claimed is not None and self._refuse_claimed(entry, stream, claimed):
+                continue
             version = state.version
             try:
                 events = handle(state, command, at)
@@ -95,7 +107,11 @@ class Decisions(Generic[S]):
                 self._break(stream)
                 job.results[index] = fault
             else:
-                job.results[index] = self._record(stream, events, bodies, hashes)
+                outcome = self._record(stream, events, bodies, hashes)
+                if claimed is not None and events and claimed.key not in self._known:
+                    number = self._numbers[stream]
+                    self._keep_key(stream, number, outcome, KeyHashes(claimed.key, b""))
+                job.results[index] = outcome
 
     def _record(
         self,
@@ -127,13 +143,29 @@ class Decisions(Generic[S]):
         self.keys.append((hashes.key, hashes.content, number, version, outcome.position, count))
 
     def _look_up_keys(self, batch: Sequence[Entry]) -> None:
-        sent = [
-            hashes.key
-            for job, index in batch
-            if job.keys is not None and (hashes := job.keys[index]) is not None
-        ]
+        """Look up every idempotency key and every claim of the batch at once."""
+        sent = []
+        claim = self._decider.claim
+        for entry in batch:
+            job, index = entry
+            if job.keys is not None and (hashes := job.keys[index]) is not None:
+                sent.append(hashes.key)
+            claimed = claim(job.commands[index])
+            if claimed is not None:
+                key = sha256(claimed.name.encode()).digest()
+                self._claims[entry] = _Claimed(key, claimed.refused)
+                sent.append(key)
         if sent:
             self._known = self._turn.keys(sent)
+
+    def _refuse_claimed(self, entry: Entry, stream: str, claimed: _Claimed) -> bool:
+        """Refuse what another stream has claimed; one's own claim is the decider's to answer."""
+        known = self._known.get(claimed.key)
+        if known is None or known.stream == stream:
+            return False
+        job, index = entry
+        job.results[index] = claimed.refused()
+        return True
 
     def _answer_known(self, entry: Entry, hashes: KeyHashes) -> bool:
         known = self._known.get(hashes.key)

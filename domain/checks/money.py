@@ -86,9 +86,9 @@ def refund_requested(memory: Memory, event: e.RefundRequested) -> Changes:
         memory.say(5, f"Of pledge {event.no} at most {left_minor} can go back.")
     if event.refund_id in memory.state.refunds:
         raise Lost(5, f"Pledge {event.no} is refunded under an id that was used.")
-    in_full = event.cause in ("failed", "cancelled")
-    if in_full and memory.stage != "over":
-        memory.say(6, "Every fee goes back only where a campaign is over.")
+    in_full = memory.stage == "over"
+    if event.cause in ("failed", "cancelled") and not in_full:
+        memory.say(6, "It is said to be over, and is not.")
     _check_split(memory, event, remainder(pledge) - set_aside(pledge), in_full=in_full)
     memory.refunds[event.refund_id] = event
     return Changes(event.no, (0,), claim(told_split(event)))

@@ -128,7 +128,7 @@ async def test_nasty_addresses(running: Running) -> None:
             f"/api/v1/campaigns?phase={word}",
             f"/api/v1/campaigns?at_least={word}",
             f"/api/v1/events?after={word}",
-            f"/api/v1/campaigns/{word}/refund-quote?no=1&cause=goodwill",
+            f"/api/v1/campaigns/{word}/refund-quote?no=1",
             f"/campaigns/{word}",
             f"/campaigns/{word}/pledge",
             f"/campaigns/{new_id()}/pledges/{word}",

@@ -75,6 +75,22 @@ def test_a_charge_under_way_is_in_flight(world: World) -> None:
     assert "its outcome is not in our books yet" in sentence
 
 
+def test_a_refund_under_way_is_in_flight(world: World) -> None:
+    """A refund whose answer was lost is named, and is no violation."""
+    campaign_id = world.succeed(5_000, 6_000)
+    world.refund(campaign_id, 1, 1_000, recorded=False)
+    (sentence,) = in_flight(world)
+    assert "TB3 (refunded) of BRL 10.00" in sentence
+
+
+def test_a_payout_under_way_is_in_flight(world: World) -> None:
+    """A payout whose answer was lost is named, and is no violation."""
+    campaign_id = world.succeed(5_000, 6_000)
+    world.pay_out(campaign_id, recorded=False)
+    (sentence,) = in_flight(world)
+    assert "TB3 (paid_out) of BRL 102.30" in sentence
+
+
 def test_a_charge_never_sent_is_no_violation(world: World) -> None:
     """What was asked for, and never reached the bank, leaves the books equal."""
     campaign_id = world.launch(collect_at_pledge=True)

@@ -58,9 +58,9 @@ def failed(no: int = 1) -> Step:
 def test_a_quote_says_who_pays_before_anything_moves() -> None:
     """The platform's fee falls with what stays; the creator's processing fee is kept."""
     state = given(*CHARGED).state
-    assert quote(state, state.pledges[0], "goodwill", 400) == RefundQuote(400, 400, 20, 0, 0)
-    assert quote(state, state.pledges[0], "goodwill", 0) == RefundQuote(1_000, 980, 50, 0, 20)
-    assert quote(state, state.pledges[1], "not_delivered", 700) == RefundQuote(700, 686, 35, 0, 14)
+    assert quote(state, state.pledges[0], 400) == RefundQuote(400, 400, 20, 0, 0)
+    assert quote(state, state.pledges[0], 0) == RefundQuote(1_000, 980, 50, 0, 20)
+    assert quote(state, state.pledges[1], 700) == RefundQuote(700, 686, 35, 0, 14)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_quote_says_who_pays_before_anything_moves() -> None:
 def test_the_terms_say_who_bears_which_fee(terms: dict[str, str], expected: RefundQuote) -> None:
     """A fee that the creator bears becomes the creator's debt; one of the platform goes back."""
     state = given(*paid_by(1_000, terms=terms)).state
-    assert quote(state, state.pledges[0], "goodwill", 1_000) == expected
+    assert quote(state, state.pledges[0], 1_000) == expected
 
 
 def test_several_refunds_reverse_what_one_would() -> None:

@@ -584,7 +584,11 @@ class CampaignLife(RuleBasedStateMachine):
         """A payout goes the whole way, as it mostly does."""
         if not self.model.account:
             self.give(do(c.VerifyPayoutAccount, STAFF, account_id=ACCOUNT))
-        self.at = max(self.at, self.model.won_at + 14 * DAY, self.model.account_at)
+        delay = self.model.terms.payout_delay_days * DAY
+        due = max(self.at, self.model.won_at + delay, self.model.account_at)
+        self.at = max(self.at, due - 1)
+        self.give(self.wanted(dice))
+        self.at = due
         step = self.wanted(dice)
         payout_id = step.facts["payout_id"]
         self.give(step)

@@ -66,12 +66,15 @@ def test_bank_router(
     *,
     clock: Callable[[], int] = now_ms,  # noqa: PT028 - not a test, only named like one
     static_path: str = "/static",  # noqa: PT028 - the same
+    with_disputes: bool = True,  # noqa: PT028 - the same
 ) -> Router:
     """The pages of this bank, under `/test-bank`.
 
     The application must know the templates directory. `static_path` is where it serves
-    `test_bank.css`; `clock` gives milliseconds UTC.
+    `test_bank.css`; `clock` gives milliseconds UTC. Deciding disputes asks nobody to sign in:
+    leave it out (`with_disputes`) where strangers come.
     """
+    disputes = [list_disputes, take_decision] if with_disputes else []
 
     def at() -> int:
         return clock()  # a function, as Litestar copies a callable object it is handed
@@ -83,8 +86,7 @@ def test_bank_router(
             take_card,
             show_confirmation,
             take_confirmation,
-            list_disputes,
-            take_decision,
+            *disputes,
         ],
         dependencies={
             "bank": Provide(lambda: bank, sync_to_thread=False),

@@ -1,0 +1,36 @@
+"""The audit needs the log and the rules; no server, and nothing that one is made of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.audit.world import World
+
+SERVERS = ("litestar", "uvicorn", "jinja2", "httpx")
+
+
+def test_no_web_framework_is_loaded() -> None:
+    """Every part of the audit is there without any part of a web server."""
+    parts = "commands, verify, reconcile, replay, live_views, show, explain"
+    program = f"import sys; from app.audit import {parts}; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "app.audit.verify" in loaded
+    assert {module.partition(".")[0] for module in loaded}.isdisjoint(SERVERS)
+
+
+def test_nothing_is_written(world: World) -> None:
+    """The files of a data directory are, byte for byte, what they were before."""
+    world.succeed(5_000, 6_000)
+    world.project()
+    world.close()
+    kept = {
+        path: path.read_bytes()
+        for path in world.settings.data_dir.iterdir()
+        if path.suffix == ".db"
+    }
+    for command in ("verify", "replay"):
+        assert world.audit(command).exit_code == 0
+    assert {path: path.read_bytes() for path in kept} == kept
