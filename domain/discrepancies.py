@@ -65,8 +65,6 @@ def resolve(state: Campaign, command: c.ResolveDiscrepancy, at: int) -> list[e.E
     comes back, or is written off by the platform. A report without money is noted.
     """
     require_role(command, "staff", "treasurer")
-    if command.resolution == "written_off":
-        require_role(command, "treasurer")
     if state.is_by_team(command.by):
         raise errors.NotAllowed("The creator's team does not settle its own discrepancies.")
     found = state.discrepancies.get(command.discrepancy_id)

@@ -138,7 +138,7 @@ def request(state: Campaign, command: c.RequestRefund, at: int) -> list[e.Event]
         raise errors.ContentInvalid("A withdrawal is the backer's own command.")
     else:
         require_creator(state, command)
-        if state.phase is Phase.LIVE:
+        if state.phase is Phase.LIVE and pledge.status is not Status.WITHDRAWN:
             # Else a goal could be reached with money that was given back.
             raise errors.WrongPhase("While the campaign is live it is the backer who withdraws.")
     facts = refund_facts(state, pledge, command.refund_id, command.cause, command.amount_minor)

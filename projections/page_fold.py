@@ -346,6 +346,7 @@ def _succeeded(fold: PagesFold, page: PageRow, _: Fact, event: e.CampaignSucceed
 
 def _failed(fold: PagesFold, page: PageRow, _: Fact, event: e.CampaignFailed) -> None:
     page.phase = Phase.FAILED.value
+    page.late_open = 0
     page.pledged_at_deadline_minor = event.pledged_minor
     _drop_holds(fold, page)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection
 
 from projections.facts import MAX_NO, NO_BITS, Fact, pledge_key
 from projections.pledges import (
@@ -53,7 +53,8 @@ class FactsDisagreeError(Exception):
     """A fact does not follow from those before it: the log was not written by these rules."""
 
 
-_append_found: Final = {found: append_to(found) for found in (BY_BACKER, BY_ID)}
+_append_backers: Final = append_to(BY_BACKER)
+_append_ids: Final = append_to(BY_ID)
 _append_shares: Final = append_to(SHARES)
 
 _BACKING: Final = """
@@ -98,7 +99,8 @@ class PledgeBook:
         self.disputes = Rows(DISPUTES, conn)
         self.payouts = Rows(PAYOUTS, conn)
         self.shares: list[tuple[int, int, int]] = []
-        self._found: dict[Table, list[tuple[int, int]]] = {BY_BACKER: [], BY_ID: []}
+        self._by_backer: list[tuple[int, int]] = []
+        self._by_id: list[tuple[int, int]] = []
         self._before: dict[int, Standing | None] = {}
         self._fresh: defaultdict[int, list[int]] = defaultdict(list)
         self.standing_changed: list[StandingChanged] = []
@@ -107,24 +109,27 @@ class PledgeBook:
 
     def write(self) -> None:
         """Write every change, and tell the other folds what became of each pledge."""
-        told = self.standing_changed
         gained: set[tuple[int, str]] = set()
         lost: set[tuple[int, str]] = set()
-        for key, row in self.pledges.changed():
-            was, now = self._before[key], standing(row)
-            if was == now:
+        told, before = self.standing_changed, self._before
+        for row in self.pledges.changed():
+            was, now = before[row.key], standing(row)
+            if was is not None and was == now:
                 continue
             for tell in told:
                 tell(row, was, now)
-            if now.counted != (was is not None and was.counted):
-                (gained if now.counted else lost).add((row.campaign, row.backer))
+            if was is None or was.counted != now.counted:
+                if now.counted:
+                    gained.add((row.campaign, row.backer))
+                elif was is not None:
+                    lost.add((row.campaign, row.backer))
         moved = list(gained | lost)
         backed = self._backing(moved)
         self.pledges.write()
         self._before.clear()
-        for found, rows in self._found.items():
-            _append_found[found].write(self._conn, sorted(rows))
-            rows.clear()
+        for append, found in ((_append_backers, self._by_backer), (_append_ids, self._by_id)):
+            append.write(self._conn, sorted(found))
+            found.clear()
         back = gained | self._backing(list(lost - gained))
         changes: defaultdict[int, int] = defaultdict(int)
         for pair in moved:
@@ -171,11 +176,12 @@ class PledgeBook:
 
     def add(self, row: PledgeRow) -> None:
         """Keep a pledge that was just made."""
-        self._before[row.key] = None
-        self.pledges.put(row)
-        self._fresh[row.campaign].append(row.key)
-        self._found[BY_BACKER].append((bits_of(row.backer), row.key))
-        self._found[BY_ID].append((bits_of(row.pledge_id), row.key))
+        key = row.key
+        self._before[key] = None
+        self.pledges.add(key, row)
+        self._fresh[row.campaign].append(key)
+        self._by_backer.append((bits_of(row.backer), key))
+        self._by_id.append((bits_of(row.pledge_id), key))
 
     def touched(self, fact: Fact, no: int) -> PledgeRow:
         """The pledge that a fact is about to change. Raises FactsDisagreeError."""

@@ -17,7 +17,7 @@ SQL comes from SQLAlchemy Core and is compiled once, when a module is loaded.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin
@@ -204,6 +204,11 @@ class Rows(Generic[R]):
         self._changed.add(key)
         self._dropped.discard(key)
 
+    def add(self, key: Key, row: R) -> None:
+        """Keep a row that is new for certain, under its key."""
+        self._rows[key] = row
+        self._changed.add(key)
+
     def drop(self, row: R) -> None:
         """Delete a row."""
         key = self._shape.key_of(row)
@@ -211,13 +216,13 @@ class Rows(Generic[R]):
         self._changed.discard(key)
         self._dropped.add(key)
 
-    def changed(self) -> Iterator[tuple[Key, R]]:
+    def changed(self) -> list[R]:
         """Each row that is to be written, in the order of their keys."""
-        return ((key, self._rows[key]) for key in sorted(self._changed))
+        return [self._rows[key] for key in sorted(self._changed)]
 
     def write(self) -> None:
         """Write what was changed, delete what was dropped."""
-        rows = [astuple(row) for _, row in self.changed()]
+        rows = [astuple(row) for row in self.changed()]
         self._shape.upsert.write(self._conn, rows)
         if self._dropped:
             keys = sorted(key if isinstance(key, tuple) else (key,) for key in self._dropped)

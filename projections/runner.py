@@ -22,8 +22,8 @@ from projections.backer_ledger import BackerLedger
 from projections.campaign_pages import CampaignPages
 from projections.creator_desk import CreatorDesk
 from projections.facts import Fact
-from projections.journal import Journal
-from projections.pledge_book import PledgeBook
+from projections.journal import Journal, UnbalancedEntryError
+from projections.pledge_book import FactsDisagreeError, PledgeBook
 from projections.pledge_changes import fold as fold_pledges
 from projections.rows import METADATA, table
 from projections.views import ViewsFile
@@ -145,7 +145,13 @@ class StaleViewsError(Exception):
     """The views were written by another version: they are to be rebuilt."""
 
 
-LASTING: Final = (UnreadableFactError, LogGapError, StaleViewsError)
+LASTING: Final = (
+    UnreadableFactError,
+    LogGapError,
+    StaleViewsError,
+    FactsDisagreeError,
+    UnbalancedEntryError,
+)
 """Faults that trying again does not mend."""
 
 

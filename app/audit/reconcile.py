@@ -16,9 +16,10 @@ from typing import Any, Final
 from app.audit.bank_books import PROVIDER, BankBooks, BankLine
 from app.audit.findings import Findings
 from app.audit.movements import SENT_BACK, open_keys
-from app.audit.reader import AuditLog
+from app.audit.reader import AuditLog, CannotAudit
 from app.audit.states import state_at
 from app.audit.wording import money_text
+from app.log import UnreadableEvent
 from app.processes.keys import ReturnKey, read_key
 from domain.ledger import clearing, disputed
 
@@ -192,7 +193,7 @@ class Reconciliation:
         """What a campaign waits for; nothing where its stream is damaged, which was told."""
         try:
             state = state_at(self._log, campaign_id, up_to)
-        except Exception:  # noqa: BLE001 - whatever the damage breaks, the pass has named it
+        except (CannotAudit, UnreadableEvent):
             return frozenset()
         return open_keys(self._log.log_id, state)
 

@@ -10,11 +10,18 @@ from domain.state import Campaign, new_campaign
 def state_at(log: AuditLog, campaign_id: str, position: int) -> Campaign:
     """Replay one campaign up to a position.
 
-    Raises CannotAudit where it had not begun or an event is missing, and UnreadableEvent.
+    Raises CannotAudit where it had not begun or an event is missing or contradicts those before
+    it, and UnreadableEvent.
     """
     state = new_campaign(campaign_id)
-    for _, event in log.events_of(campaign_id, position):
-        evolve(state, event)
+    for place, event in log.events_of(campaign_id, position):
+        try:
+            evolve(state, event)
+        except Exception as fault:
+            raise CannotAudit(
+                f"The event at position {place:,} contradicts those before it: {fault!r}."
+                " `audit verify` tells more."
+            ) from fault
     if not state.version:
         raise CannotAudit(f"Campaign {campaign_id} had not begun at position {position:,}.")
     return state

@@ -89,6 +89,16 @@ def test_a_missing_event_is_not_passed_over(world: World) -> None:
     assert "has no version 4" in result.stderr
 
 
+def test_a_contradiction_is_not_passed_over(world: World) -> None:
+    """An event about a pledge that was never made ends with its position."""
+    campaign_id = world.succeed(5_000, 6_000)
+    place = world.position("pledge.collected.v1")
+    world.rewrite(place, '"no":1', '"no":9')
+    result = world.audit("show", campaign_id)
+    assert result.exit_code == 2
+    assert f"position {place} contradicts" in result.stderr
+
+
 @pytest.mark.parametrize("number", NUMBERS)
 def test_every_number_is_the_sum_of_its_changes(world: World, number: str) -> None:
     """The changes add up to the total, step by step, and the total is what `show` shows."""

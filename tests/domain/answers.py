@@ -54,6 +54,8 @@ def answer(model: Model, command: c.Command, at: int) -> Answer:
         case c.ChangeRewardStock():
             fits = command.limit is None or command.limit >= max(1, model.taken(command.reward_id))
             return _yes(model.phase in ("live", "won") and fits)
+        case c.RecordRepayment() if command.reference in model.repaid:
+            return "again"
         case c.WriteOffDebt() | c.RecordRepayment():
             return _yes(1 <= command.amount_minor <= model.open_debt())
         case _:
@@ -162,10 +164,15 @@ def _answer_withdraw(model: Model, command: c.WithdrawPledge, at: int) -> Answer
         return _yes(model.phase == "live" and at < model.deadline and not undoes)
     if pledge["status"] in ("failed", "action_required"):
         return _yes(not undoes)
+    disputed = model.waiting(pledge, model.disputes) > 0
+    if pledge["status"] == "withdrawn" and pledge["money"] is not None:
+        most = _returnable(model, pledge)
+        if model.phase == "over":
+            most = min(most, model.split(pledge, 10**15, model.free(pledge), in_full=True)[0])
+        return _yes(_returnable(model, pledge) > 0 and not disputed and most > 0)
     if pledge["status"] != "collected" or model.terms.collect_at != "pledge":
         return "no"
     within = at < pledge["money"]["at"] + model.terms.withdrawal_days * DAY
-    disputed = model.waiting(pledge, model.disputes) > 0
     return _yes(within and not undoes and not disputed and _returnable(model, pledge) > 0)
 
 
@@ -213,7 +220,7 @@ def _answer_drop(model: Model, command: c.DropPledge, at: int) -> Answer:
     pledge = _numbered(model, command.no)
     if pledge is None or pledge["status"] not in ("failed", "action_required"):
         return "no"
-    return _yes(at >= pledge["since"] + model.terms.grace_days * DAY)
+    return _yes(not model.suspended and at >= pledge["since"] + model.terms.grace_days * DAY)
 
 
 def _answer_refund(model: Model, command: c.RequestRefund) -> Answer:
@@ -222,17 +229,20 @@ def _answer_refund(model: Model, command: c.RequestRefund) -> Answer:
     if known is not None:
         same = (known["no"], known["cause"]) == (command.no, command.cause)
         return "again" if same and command.amount_minor in (0, known["minor"]) else "no"
-    ended = command.cause in ("failed", "cancelled")
-    if pledge is None or pledge["money"] is None or ended != (ended and model.phase == "over"):
+    over = model.phase == "over"
+    said_over = command.cause in ("failed", "cancelled")
+    if pledge is None or pledge["money"] is None or (said_over and not over):
+        return "no"
+    if model.phase == "live" and pledge["status"] != "withdrawn":
         return "no"
     if model.waiting(pledge, model.disputes):
         return "no"
-    wanted = command.amount_minor or _returnable(model, pledge)
-    if ended and not command.amount_minor:
-        own = model.free(pledge)
-        covered = model.split(pledge, 10**15, own, in_full=True)
-        wanted = min(wanted, covered[0])
-    return _yes(0 < wanted <= _returnable(model, pledge))
+    most = _returnable(model, pledge)
+    if over:
+        covered = model.split(pledge, 10**15, model.free(pledge), in_full=True)
+        most = min(most, covered[0])
+    wanted = command.amount_minor or most
+    return _yes(0 < wanted <= most)
 
 
 def _may_pay(model: Model, at: int) -> bool:

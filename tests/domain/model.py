@@ -44,6 +44,7 @@ class Model:
         self.disputes: dict[str, dict[str, Any]] = {}
         self.payouts: dict[str, dict[str, Any]] = {}
         self.odd: dict[str, int] = {}
+        self.repaid: set[str] = set()
         self.reports: set[tuple[str, str]] = set()
         self.account, self.account_at = "", 0
         self.owed = self.paid = self.written_off = 0
@@ -183,7 +184,8 @@ class Model:
                 for no in event.nos:
                     self.pledges[no - 1]["sent"] = True
             case e.DeliveryReceived():
-                self.any_received = True
+                sent = self.pledges[event.no - 1]["sent"]
+                self.any_received = self.any_received or sent
             case _:
                 if not (self._learn_life(event) or self._learn_money(event)):
                     assert isinstance(event, _PASSED_OVER), event
@@ -333,7 +335,7 @@ class Model:
         pledge = self.pledges[event.no - 1]
         match event:
             case e.RefundRequested():
-                in_full = event.cause in ("failed", "cancelled")
+                in_full = self.phase == "over"
                 own = self.free(pledge)
                 split = self.split(pledge, event.amount_minor, own, in_full=in_full)
                 assert split == _told(event)
@@ -443,6 +445,7 @@ class Model:
                 self.owed += payout["debt"]
                 self._reopen()
             case e.DebtRepaid():
+                self.repaid.add(event.reference)
                 self.owed -= event.amount_minor
                 self.paid -= event.amount_minor
             case e.DebtWrittenOff():

@@ -118,7 +118,7 @@ SENT: list[Given] = [*OUT, sent_out(310 + 217)]
 BACK: list[Given] = [*TWO, want_back(amount_minor=400)]
 OWED: list[Given] = [*SENT, want_back(), refunded()]
 EARLY: list[Given] = [*charged_early(1_000, 310), days(30), CLOSE]
-WAITING: list[Given] = [*charged_early(1_000, 310), want_back(), days(30), CLOSE]
+WAITING: list[Given] = [*charged_early(1_000, 310), disputed(), days(30), CLOSE]
 STRAY: list[Given] = [*DUE, charge(no=9, command_id=an_id(950))]
 RESOLVE = do(c.ResolveDiscrepancy, STAFF, discrepancy_id=an_id(950), resolution="returned")
 RESUME = [do(c.SuspendCampaign, STAFF, cause="under_review"), do(c.ResumeCampaign, STAFF)]

@@ -6,6 +6,7 @@ import pytest
 
 from domain import commands as c
 from domain import events as e
+from domain.state import Phase
 from tests.domain.scenario import (
     ANNA,
     APPROVE,
@@ -259,3 +260,12 @@ def test_a_reward_that_is_added_after_the_approval_can_be_chosen() -> None:
     given(submit(rewards=()), APPROVE, more, LAUNCH).when(
         pledge(ANNA, THE_MUG.price_minor, choices=some(MUG))
     ).then(fact(e.PledgeMade, amount_minor=500))
+
+
+def test_late_pledges_may_be_opened_before_the_deadline() -> None:
+    """A campaign that is charged at the pledge is settled as it closes: later is too late."""
+    opened = do(c.OpenLatePledges, CREATOR)
+    story = given(*charged_early(1_000), opened, days(30), CLOSE)
+    assert story.state.phase is Phase.SUCCEEDED
+    story.when(pledge(BEN, 50)).then(fact(e.PledgeMade, late=True))
+    given(*charged_early(1_000), days(30), CLOSE).when(opened).rejected("wrong_phase")

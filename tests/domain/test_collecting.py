@@ -28,7 +28,6 @@ from tests.domain.scenario import (
     given,
     live,
     pledge,
-    refunded,
     some,
     want_back,
 )
@@ -71,16 +70,16 @@ def test_a_charge_at_the_pledge_bears_its_fees_at_the_close() -> None:
     )
 
 
-def test_fees_wait_for_a_refund_and_are_taken_on_what_stays() -> None:
-    """A pledge with a refund on its way is excepted; its fee follows its outcome."""
-    story = given(*charged_early(1_000, 310), want_back(amount_minor=400), days(30))
+def test_fees_wait_for_an_outcome_and_are_taken_on_what_stays() -> None:
+    """A pledge whose charge is disputed is excepted; its fee follows the outcome."""
+    story = given(*charged_early(1_000, 310), disputed(amount_minor=400), days(30))
     story.when(CLOSE).then(
         fact(e.CampaignSucceeded),
         fact(e.FeesCharged, except_nos=(1,), platform_fee_minor=16, processing_fee_minor=6),
         fact(e.CampaignSettled),
     )
-    story.when(refunded(amount_minor=400)).then(
-        fact(e.PledgeRefunded),
+    story.when(disputed(c.RecordDisputeLost, amount_minor=400, fee_minor=15)).then(
+        fact(e.DisputeLost),
         fact(e.FeesCharged, from_no=1, to_no=1, platform_fee_minor=30, processing_fee_minor=12),
     )
 
@@ -90,16 +89,6 @@ def test_fees_wait_for_a_dispute() -> None:
     story = given(*charged_early(1_000), disputed(amount_minor=600), days(30), CLOSE)
     story.when(disputed(c.RecordDisputeWon, amount_minor=600)).then(
         fact(e.DisputeWon), fact(e.FeesCharged, platform_fee_minor=50, processing_fee_minor=20)
-    )
-
-
-def test_a_pledge_that_went_back_twice_bears_no_fee() -> None:
-    """A refund and a chargeback that crossed return more than was charged; no fee is negative."""
-    story = given(*charged_early(1_000), want_back(), disputed(), days(30), CLOSE)
-    story.when(refunded()).then(fact(e.PledgeRefunded))
-    story.when(disputed(c.RecordDisputeLost, fee_minor=15)).then(
-        fact(e.DisputeLost, from_held_minor=0, receivable_minor=1_000),
-        fact(e.FeesCharged, platform_fee_minor=0, processing_fee_minor=0),
     )
 
 
@@ -212,3 +201,10 @@ def test_early_collection_needs_terms_that_allow_it() -> None:
     story.when(want_back(cause="failed")).then(
         fact(e.RefundRequested, amount_minor=900, from_held_minor=900, receivable_minor=0)
     )
+
+
+def test_a_suspended_campaign_drops_nobody() -> None:
+    """Nobody can pay meanwhile, so nobody loses a place for not paying."""
+    suspend = do(c.SuspendCampaign, STAFF, cause="under_review")
+    story = given(*WON, ask(), decline(), days(7), suspend)
+    story.when(do(c.DropPledge, SYSTEM, no=1)).rejected("campaign_suspended")

@@ -159,6 +159,10 @@ DONE: dict[type[c.Command], list[Given]] = {
         *(*DUE, want_out()),
         do(c.RefusePayout, TREASURER, payout_id=PAYOUT, cause="plan_unclear"),
     ],
+    c.RevokePayout: [
+        *(*DUE, want_out(), let_out(), SUSPEND),
+        do(c.RevokePayout, TREASURER, payout_id=PAYOUT),
+    ],
     c.RecordPayoutSent: [*DUE, want_out(), let_out(), sent_out(930)],
     c.RecordPayoutFailed: [
         *(*DUE, want_out(), let_out()),

@@ -64,9 +64,9 @@ def failed(payout_id: str = PAYOUT) -> Step:
     return do(c.RecordPayoutFailed, BANK, payout_id=payout_id, code="account_closed")
 
 
-def repaid(amount_minor: int) -> Step:
+def repaid(amount_minor: int, reference: str = "transfer/1") -> Step:
     """The creator paid back."""
-    report = {"provider": "test_bank", "reference": "transfer/1"}
+    report = {"provider": "test_bank", "reference": reference}
     return do(c.RecordRepayment, TREASURER, amount_minor=amount_minor, **report)
 
 
@@ -97,12 +97,12 @@ def test_a_payout_without_an_end_reaches_the_last_pledge() -> None:
 
 
 def test_a_pledge_whose_fee_waits_gives_nothing() -> None:
-    """While a refund is on its way its fee is not charged yet: paying it out would overdraw it."""
-    steps: list[Given] = [*charged_early(1_000, 310), want_back(amount_minor=10), days(30), CLOSE]
+    """While a dispute is open its fee is not charged yet: paying it out would overdraw it."""
+    steps: list[Given] = [*charged_early(1_000, 310), disputed(amount_minor=10), days(30), CLOSE]
     story = given(*steps, days(14), VERIFY, want_out())
     story.when(let_out()).then(fact(e.PayoutApproved, amount_minor=288))
-    story.when(refunded(amount_minor=10)).then(
-        fact(e.PledgeRefunded), fact(e.FeesCharged, platform_fee_minor=50, processing_fee_minor=20)
+    story.when(disputed(c.RecordDisputeWon, amount_minor=10)).then(
+        fact(e.DisputeWon), fact(e.FeesCharged, platform_fee_minor=50, processing_fee_minor=20)
     )
 
 
@@ -283,7 +283,10 @@ def test_a_first_time_creators_reserve() -> None:
     )
     story.when(want_out(an_id(902)), let_out(an_id(902))).rejected("reserve_held")
     received = do(c.ConfirmReceived, f"backer:{ANNA}", pledge_id=pledge_of(ANNA))
-    story.when(received, let_out(an_id(902))).then(fact(e.PayoutApproved, amount_minor=93))
+    unsent = given(*steps, received)
+    assert reserve_minor(unsent.state, unsent.at) == 93, "what was not sent confirms no delivery"
+    sent = do(c.MarkDelivered, CREATOR, nos=(1,))
+    story.when(sent, received, let_out(an_id(902))).then(fact(e.PayoutApproved, amount_minor=93))
     given(*steps, days(76), want_out()).when(let_out()).then(fact(e.PayoutApproved))
 
 
@@ -300,3 +303,29 @@ def test_a_flexible_campaign_needs_no_plan() -> None:
     """It never had to reach its goal."""
     story = given(*charged_early(10), days(30), CLOSE, days(14), VERIFY)
     story.when(want_out()).then(fact(e.PayoutRequested))
+
+
+def test_an_approved_payout_is_revoked_while_suspended() -> None:
+    """Staff stop suspect money: each pledge has its share back, the campaign can be cancelled."""
+    story = given(*paid_by(1_000), days(14), VERIFY, want_out(), let_out())
+    revoke = do(c.RevokePayout, TREASURER, payout_id=PAYOUT)
+    story.when(revoke).rejected("payout_in_flight")
+    suspend = do(c.SuspendCampaign, STAFF, cause="under_review")
+    story.when(suspend, revoke).then(fact(e.PayoutFailed, code="revoked", amount_minor=930))
+    assert story.state.figures.on_the_way_minor == 0
+    assert story.state.pledges[0].funds is not None
+    assert story.state.pledges[0].funds.paid_minor == 0
+    story.when(revoke).rejected("payout_not_waiting")
+    story.when(sent_out(930)).then(fact(e.DiscrepancyRecorded, kind="paid_out_unexpectedly"))
+    story.when(do(c.CancelCampaign, STAFF, cause="fraud")).then(fact(e.CampaignCancelled))
+
+
+def test_a_repayment_is_booked_once() -> None:
+    """The same transfer told twice pays the debt once; another one pays again."""
+    refund = [want_back(amount_minor=500), refunded(amount_minor=500)]
+    story = given(*paid_by(1_000), days(14), VERIFY, want_out(), let_out(), sent_out(930), *refund)
+    owed_minor = story.state.figures.owed_minor
+    story.when(repaid(10)).then(fact(e.DebtRepaid, amount_minor=10))
+    story.when(repaid(10)).repeated(version=story.state.version)
+    story.when(repaid(10, "transfer/2")).then(fact(e.DebtRepaid, amount_minor=10))
+    assert story.state.figures.owed_minor == owed_minor - 20

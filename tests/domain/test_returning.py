@@ -279,3 +279,29 @@ def test_a_withdrawn_pledge_keeps_its_refund() -> None:
     story = given(*charged_early(1_000), leave)
     story.when(do(c.RecordRefundFailed, BANK, no=1, refund_id=an_id(5), code="account_closed"))
     story.when(want_back(by=STAFF)).then(fact(e.RefundRequested, amount_minor=1_000))
+
+
+def test_a_live_campaign_gives_nothing_back_by_itself() -> None:
+    """Else a goal could be reached with money that was given back; the backer may withdraw."""
+    story = given(*charged_early(1_000))
+    story.when(want_back(amount_minor=10)).rejected("wrong_phase")
+
+
+def test_a_withdrawal_whose_refund_failed_is_asked_for_again() -> None:
+    """The money is still the backer's: withdrawing once more sends it again."""
+    leave = {"pledge_id": "9" + ANNA[1:]}
+    first = do(c.WithdrawPledge, f"backer:{ANNA}", command_id=an_id(5), **leave)
+    again = do(c.WithdrawPledge, f"backer:{ANNA}", command_id=an_id(6), **leave)
+    story = given(*charged_early(1_000), first)
+    story.when(again).rejected("pledge_not_withdrawable")
+    story.when(do(c.RecordRefundFailed, BANK, no=1, refund_id=an_id(5), code="account_closed"))
+    story.when(again).then(fact(e.RefundRequested, amount_minor=1_000, cause="withdrawn"))
+
+
+def test_a_cancelled_campaign_returns_in_full_whatever_the_cause() -> None:
+    """Every fee is reversed and nothing is lent to the creator, also where goodwill is named."""
+    cancel = do(c.CancelCampaign, STAFF, cause="cannot_deliver")
+    story = given(*CHARGED, cancel)
+    story.when(want_back()).then(
+        fact(e.RefundRequested, amount_minor=1_000, from_held_minor=1_000, receivable_minor=0)
+    )

@@ -445,7 +445,7 @@ def _resolve(h: History, s: Campaign) -> None:
             fits = ("returned", "written_off") if found.amount_minor < 0 else ("returned",)
             resolution = h.chance.choice(fits) if found.amount_minor else "noted"
             facts = {"discrepancy_id": discrepancy_id, "resolution": resolution}
-            h.do(s, c.ResolveDiscrepancy, h.staff, **facts)
+            h.do(s, c.ResolveDiscrepancy, h.treasurer, **facts)
 
 
 _WEIGHED: Final[tuple[tuple[int, Callable[[History, Campaign], None]], ...]] = (
