@@ -32,11 +32,15 @@ class Options:
     def __init__(self, data_dir: Path | None, *, json: bool) -> None:
         self._data_dir = data_dir
         self.json = json
+        self.only_reads = False
 
     @cached_property
     def settings(self) -> Settings:
         """The settings, with what was given before the command."""
-        return self.with_address(None, None)
+        try:
+            return load_settings(data_dir=self._data_dir, make=not self.only_reads)
+        except SettingsError as fault:
+            raise click.ClickException(str(fault)) from fault
 
     def with_address(self, host: str | None, port: int | None, *, demo: bool = False) -> Settings:
         """The settings of a server."""

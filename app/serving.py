@@ -33,7 +33,9 @@ async def serve_demo(settings: Settings, say: Callable[[str], None]) -> None:
     """Fill an empty platform with sample campaigns, serve it, and keep pledging to it."""
     clock = SimulatedClock()
     async with open_platform(settings, clock=lambda: clock.now or clock_ms()) as platform:
-        if not platform.log.last()[0]:
+        if platform.log.last()[0]:
+            say(f"The campaigns in {settings.data_dir} are served as they are.")
+        else:
             say("Making sample campaigns: a few seconds …")
             await Seeder(platform, clock, PLANS, clock_ms()).run()
             platform.follower.catch_up()
@@ -88,7 +90,7 @@ def _welcome(settings: Settings, token: str) -> str:
     return f"""
 Tributary is at {url}   (demo: no real money)
 
-  1. {url}/                 the campaigns; the first closes in four minutes, at 96 %
+  1. {url}/                 the campaigns; in a fresh demo one closes in four minutes, at 96 %
   2. Open it, choose a reward and pledge: the test bank's page offers cards that work and
      cards that fail.
   3. {url}/me               your pledges and a statement that adds up

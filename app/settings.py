@@ -89,18 +89,21 @@ def load_settings(
     host: str | None = None,
     port: int | None = None,
     demo: bool = False,
+    make: bool = True,
 ) -> Settings:
     """Read the settings; what is given here came from the command line and wins.
 
-    Makes the data directory where it is missing, and in it a secret where none is set.
-    Raises SettingsError for a value that cannot be used.
+    Makes the data directory where it is missing, and in it a secret where none is set; without
+    `make` it leaves the disk as it is, and a secret that is not there is empty. Raises
+    SettingsError for a value that cannot be used.
     """
     env = os.environ if environ is None else environ
     data_dir = data_dir or _data_dir(_value(env, "data_dir"))
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if make:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     host = host or _value(env, "host") or "127.0.0.1"
     port = _port(str(port) if port is not None else _value(env, "port") or "8000")
-    secret = _secret(env, "secret") or _kept_secret(data_dir / "secret")
+    secret = _secret(env, "secret") or (_kept_secret(data_dir / "secret") if make else b"")
     return Settings(
         data_dir=data_dir,
         host=host,

@@ -162,8 +162,10 @@ def decide(state: Campaign, command: c.Command, at: int) -> list[e.Event]:
         raise errors.CommandExpired
     if state.phase is Phase.NONE and type(command) is not c.SubmitCampaign:
         raise errors.CampaignUnknown
-    if not is_actor(command.by) or not is_id(command.command_id):
-        raise errors.ContentInvalid("An actor is role:id, a command has a random id (UUID).")
+    if not is_actor(command.by):
+        raise errors.ContentInvalid("An actor is role:party id.")
+    if not is_id(command.command_id):
+        raise errors.ContentInvalid("A command or pledge is named by a UUID in lower case.")
     return RULES[type(command)](state, command, at)
 
 

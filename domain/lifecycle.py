@@ -362,9 +362,10 @@ def close_late_pledges(state: Campaign, command: c.CloseLatePledges, at: int) ->
 
 
 def late_pledges_closed(state: Campaign, _: e.LatePledgesClosed) -> None:
-    """No more."""
+    """No more; checkouts end with it, but for those of a campaign that is live."""
     state.late_open = False
-    _drop_holds(state)
+    if state.phase is not Phase.LIVE:
+        _drop_holds(state)
 
 
 # --- News ----------------------------------------------------------------------------------------

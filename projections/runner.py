@@ -254,9 +254,13 @@ class Follower:
                     self.fault = fault
                     _logger.exception("the views stand still at position %d", self._position)
                     return
+                except CheckpointMovedError:
+                    # A follower of another process was first: go on from where it left.
+                    stop.wait(LOOK_S)
+                    self._stand_again()
                 except Exception:
-                    # A locked file, a full disk, another follower that was first: nothing of the
-                    # batch was kept, so it is read again from where the views stand.
+                    # A locked file, a full disk: nothing of the batch was kept, so it is read again
+                    # from where the views stand.
                     _logger.exception("a batch after position %d failed", self._position)
                     stop.wait(PAUSE_S)
                     self._stand_again()

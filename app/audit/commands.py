@@ -56,6 +56,9 @@ class Options(Protocol):
     def settings(self) -> Places:
         """The settings."""
 
+    only_reads: bool
+    """Whether nothing may be made on the disk."""
+
     @property
     def json(self) -> bool:
         """Whether the last line of standard output is one JSON object."""
@@ -110,8 +113,10 @@ def _pace(events: int, seconds: float) -> str:
 
 
 @click.group()
-def audit() -> None:
+@click.pass_obj
+def audit(options: Options) -> None:
     """Replay, verify and explain the books, from the log alone."""
+    options.only_reads = True
 
 
 @audit.command("verify")

@@ -18,7 +18,7 @@ from projections.campaign_pages import CampaignPage, list_pages
 PAUSE_S = (2.0, 5.0)
 """Shortest and longest pause between two pledges, in seconds."""
 
-_GIFTS = (1, 5, 10, 20, 50)
+_GIFTS = (1, 1, 2, 5, 10)
 
 
 async def drive(platform: Platform) -> None:

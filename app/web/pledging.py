@@ -203,9 +203,10 @@ def choose(view: CampaignView, form: PledgeForm) -> Chosen | Fault:
     offered = {reward.line.reward_id: reward for reward in view.rewards}
     choices = [Choice(form.reward)] if form.reward else []
     for reward_id, typed in form.add_ons.items():
-        if not typed.isdecimal() or not 1 <= int(typed[:9]) <= MAX_PIECES:
+        pieces = int(typed) if typed.isdecimal() and len(typed) <= len(str(MAX_PIECES)) else 0
+        if not 1 <= pieces <= MAX_PIECES:
             return Fault("add_ons", "pieces")
-        choices.append(Choice(reward_id, int(typed)))
+        choices.append(Choice(reward_id, pieces))
     if not _PLACE(form.destination):
         return Fault("destination", "place")
     if choices and not form.reward:

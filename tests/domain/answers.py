@@ -51,6 +51,12 @@ def answer(model: Model, command: c.Command, at: int) -> Answer:
         case c.CancelCampaign():
             on_the_way = any(p["state"] == "approved" for p in model.payouts.values())
             return _yes(model.phase in ("live", "won", "settled") and not on_the_way)
+        case c.RevokePayout():
+            known = model.payouts.get(command.payout_id, {"state": ""})
+            stopped = model.suspended or bool(model.odd)
+            return _yes(known["state"] == "approved" and stopped)
+        case c.OpenLatePledges():
+            return _yes(model.phase in ("live", "won") and not model.late)
         case c.ChangeRewardStock():
             fits = command.limit is None or command.limit >= max(1, model.taken(command.reward_id))
             return _yes(model.phase in ("live", "won") and fits)

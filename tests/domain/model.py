@@ -238,7 +238,7 @@ class Model:
                 self.phase = "completed"
             case e.LatePledgesOpened() | e.LatePledgesClosed():
                 self.late = isinstance(event, e.LatePledgesOpened)
-                if not self.late:
+                if not self.late and self.phase != "live":
                     self.holds.clear()
             case e.PlanUpdated():
                 self.plan = True

@@ -240,6 +240,13 @@ def test_late_pledges_are_taken_between_success_and_settlement() -> None:
     story.when(pledge(CLEO, 300)).rejected("campaign_closed")
 
 
+def test_late_pledges_that_are_closed_early_leave_checkouts_alone() -> None:
+    """Before the deadline a backer at the checkout has nothing to do with late pledges."""
+    hold = do(c.PlaceHold, f"backer:{BEN}", hold_id=an_id(80), backer=BEN, choices=some(MUG))
+    opened, closed = do(c.OpenLatePledges, CREATOR), do(c.CloseLatePledges, CREATOR)
+    assert list(given(*live(), opened, hold, closed).state.holds) == [an_id(80)]
+
+
 def test_an_update_is_posted_once() -> None:
     """Its id is its idempotency key."""
     post = do(c.PostUpdate, CREATOR, update_id=an_id(90), text=HASH)

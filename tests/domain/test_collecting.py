@@ -184,11 +184,17 @@ def test_a_charge_of_what_was_dropped_goes_to_suspense() -> None:
     assert story.state.figures.suspense_minor == 1_000
 
 
-def test_a_charge_with_another_sum_goes_to_suspense() -> None:
+@pytest.mark.parametrize("charged_minor", [999, 1_001])
+def test_a_charge_with_another_sum_goes_to_suspense(charged_minor: int) -> None:
     """Rule 5: what is collected is what was pledged; the pledge waits for its own outcome."""
     story = given(*WON, ask())
-    story.when(charge(amount_minor=999)).then(
-        fact(e.DiscrepancyRecorded, kind="collected_amount_differs", amount_minor=999, fee_minor=30)
+    story.when(charge(amount_minor=charged_minor)).then(
+        fact(
+            e.DiscrepancyRecorded,
+            kind="collected_amount_differs",
+            amount_minor=charged_minor,
+            fee_minor=30,
+        )
     )
     assert story.state.pledges[0].status is Status.COLLECTING
 

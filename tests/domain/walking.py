@@ -270,7 +270,7 @@ class Walk(RuleBasedStateMachine):
         later = self.model.deadline + dice.randint(-1, 10) * DAY
         self.give(do(c.ExtendDeadline, CREATOR, deadline_at=later))
 
-    @step(lambda self: self.model.phase == "won")
+    @step(lambda self: self.model.phase in ("live", "won"), weight=0.7)
     def late_pledges(self, dice: Random) -> None:
         """The creator opens or closes late pledges."""
         self.give(do(c.CloseLatePledges if self.model.late else c.OpenLatePledges, TEAM))
@@ -310,9 +310,12 @@ class Walk(RuleBasedStateMachine):
     @step(weight=0.4)
     def helped(self, dice: Random) -> None:
         """Somebody helps in kind."""
-        offer_id = an_id(70 + dice.randint(0, 1))
-        whats: list[type[c.Command]] = [c.OfferNeed, c.AcceptNeed, c.DeclineNeed, c.ReceiveNeed]
-        what = dice.choice(whats)
+        offer_id = an_id(70 + dice.randint(0, 2))
+        known = self.state.offers.get(offer_id)
+        decided: list[type[c.Command]] = [c.AcceptNeed, c.AcceptNeed, c.DeclineNeed]
+        fitting = {"offered": decided, "accepted": [c.ReceiveNeed]}
+        among = fitting.get(known.state, decided) if known else [c.OfferNeed]
+        what = dice.choice(among)
         if what is c.OfferNeed:
             offer = {"offer_id": offer_id, "need_id": HOURS, "quantity": 3}
             self.give(do(what, f"backer:{ANNA}", **offer))
@@ -533,6 +536,11 @@ class Walk(RuleBasedStateMachine):
         strangers = [STAFF, f"treasurer:{TEAM_ID}", f"treasurer:{STAFF[6:]}"]
         by = dice.choice([TREASURER] * 4 + strangers)
         self.give(do(c.ApprovePayout, by, payout_id=self.a_payout(dice)))
+
+    @step(lambda self: self.model.payouts, weight=0.5)
+    def taken_back(self, dice: Random) -> None:
+        """An approved payout is revoked, where nothing may be sent."""
+        self.give(do(c.RevokePayout, TREASURER, payout_id=self.a_payout(dice)))
 
     @step(lambda self: self.model.payouts, weight=0.5)
     def not_let_out(self, dice: Random) -> None:
