@@ -16,7 +16,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.ids import is_id
 from projections.facts import MAX_NO, Fact, pledge_key
 from projections.pledge_book import PledgeBook
-from projections.pledges import BY_BACKER, BY_ID, CAMPAIGNS, PLEDGES, Kind, PledgeRow, bits_of
+from projections.pledges import (
+    BY_BACKER,
+    BY_ID,
+    CAMPAIGNS,
+    LEFT,
+    PLEDGES,
+    Kind,
+    PledgeRow,
+    bits_of,
+)
 from projections.rows import append_to, table
 
 MOST_LINES: Final = 20_000
@@ -85,7 +94,8 @@ class PledgeLine(Struct, frozen=True):
     """A pledge as its backer sees it; amounts in minor units.
 
     charged = held + paid + fees + what went back of it, less what the creator owes for it.
-    `position` is where it was made, `changed_position` where it last changed.
+    `position` is where it was made, `changed_position` where it last changed. `standing`: it
+    counts as pledged, for it was not withdrawn, dropped or released.
     """
 
     campaign_id: str
@@ -93,6 +103,7 @@ class PledgeLine(Struct, frozen=True):
     pledge_id: str
     backer: str
     state: str
+    standing: bool
     currency: str
     amount_minor: int
     charged_minor: int
@@ -140,6 +151,7 @@ def _line(found: Sequence[Any]) -> PledgeLine:
         pledge_id=row.pledge_id,
         backer=row.backer,
         state=row.state,
+        standing=row.status not in LEFT,
         currency=currency,
         amount_minor=row.amount_minor,
         charged_minor=row.charged_minor,

@@ -138,7 +138,7 @@ class LogGapError(Exception):
 
 
 class CheckpointMovedError(Exception):
-    """Another follower writes these views: this one stops."""
+    """Another follower was first: nothing of this batch was written."""
 
 
 class StaleViewsError(Exception):
@@ -159,7 +159,7 @@ class Follower:
     """Keeps views level with a log.
 
     `read(after, limit)` gives the log's rows after a position. One thread may step; any may wait.
-    `fault` is what stopped it: it stays, and every further step raises it again.
+    `fault` is what stopped it; as long as it stands, every step raises it again.
     """
 
     def __init__(

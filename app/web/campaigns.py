@@ -13,7 +13,6 @@ from litestar.response import Redirect, Template
 from app.api.problems import explained, problem_type, title_of
 from app.web import dates
 from app.web.campaign_view import campaign_view, card
-from app.web.ledger import GONE
 from app.web.site import PageRequest, Site
 from app.web.templating import asset
 from domain.state import Phase
@@ -65,7 +64,7 @@ async def show_campaign(
         days = [
             dates.moment(pledge.made_at).date()
             for pledge in mine
-            if pledge.campaign_id == campaign_id and pledge.state not in GONE
+            if pledge.campaign_id == campaign_id and pledge.standing
         ]
         own_day = days[0].isoformat() if days else ""
     view = await campaign_view(site.platform, page, now=site.platform.clock(), own_day=own_day)

@@ -37,9 +37,6 @@ from projections.campaign_pages import get_page
 WITHDRAWABLE: Final = frozenset(("made", "failed", "action_required", "collected"))
 """States in which leaving may be possible; the rules decide."""
 
-GONE: Final = frozenset(("withdrawn", "dropped", "released"))
-"""States of what is no pledge any more."""
-
 CARD_MATTERS: Final = frozenset(("made", "failed", "action_required"))
 """States in which another payment method can be given."""
 
@@ -80,7 +77,7 @@ def totals(lines: Sequence[PledgeLine]) -> tuple[Total, ...]:
     found = []
     for currency in sorted({line.currency for line in lines}):
         mine = [line for line in lines if line.currency == currency]
-        standing = [line for line in mine if line.state not in GONE]
+        standing = [line for line in mine if line.standing]
         found.append(
             Total(
                 currency,
@@ -141,7 +138,7 @@ async def show_pledge(
     visitor = await site.visitor(request)
     page = await site.campaign(campaign_id, at_least)
     line = await _own(site, visitor, campaign_id, no)
-    own_day = "" if line.state in GONE else dates.moment(line.made_at).date().isoformat()
+    own_day = "" if not line.standing else dates.moment(line.made_at).date().isoformat()
     view = await campaign_view(site.platform, page, now=site.platform.clock(), own_day=own_day)
     async with site.platform.views.connect() as connection:
         said = await statement(connection, campaign_id, no)

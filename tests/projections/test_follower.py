@@ -15,7 +15,7 @@ from domain import events as e
 from domain.codec import decode, encode
 from domain.events import TAGS
 from domain.ledger import Posting
-from projections import journal
+from projections import journal, runner
 from projections.journal import Journal, UnbalancedEntryError
 from projections.pledge_book import FactsDisagreeError
 from projections.runner import (
@@ -219,3 +219,42 @@ def test_a_fault_ends_the_thread_and_is_kept(
     assert isinstance(follower.fault, UnreadableFactError)
     assert "stand still at position 3" in caplog.text
     assert follower.lag() == len(log.rows) - 3
+
+
+def test_what_may_pass_is_tried_again(
+    log: Log, file: ViewsFile, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk that fails for a moment does not end the thread, nor leaves half a batch."""
+    monkeypatch.setattr(runner, "PAUSE_S", 0.001)
+    failures = iter([OSError("the disk is slow"), OSError("the disk is slow")])
+
+    def read(after: int, limit: int) -> list[Row]:
+        if after and (failure := next(failures, None)):
+            raise failure
+        return log.read(after, min(limit, 20))
+
+    follower, stop = Follower(read, file, log_id=log.log_id), threading.Event()
+    thread = threading.Thread(target=follower.run, args=(stop, log.wait))
+    thread.start()
+    try:
+        assert follower.wait_for(len(log.rows), timeout=30)
+    finally:
+        stop.set()
+        thread.join()
+    assert caplog.text.count("a batch after position 20 failed") == 2
+    assert follower.fault is None
+    assert rows_of(file) == everything(log, 1_000)
+
+
+def test_another_follower_in_a_thread_is_joined_not_fought(log: Log, file: ViewsFile) -> None:
+    """Threads of two processes on the same views: who was not first goes on from there."""
+    followers, stop = [follow(log, file), follow(log, file)], threading.Event()
+    followers[0].step(10)
+    thread = threading.Thread(target=followers[1].run, args=(stop, log.wait))
+    thread.start()
+    try:
+        assert followers[1].wait_for(len(log.rows), timeout=30)
+    finally:
+        stop.set()
+        thread.join()
+    assert rows_of(file) == everything(log, 1_000)

@@ -245,7 +245,7 @@ async def test_a_declined_card_is_replaced(running: Running, staff: Caller) -> N
     running.clock.now = NOW + 31 * DAY_MS
     running.work()
     page = await browser.get(f"/campaigns/{cid}/pledges/1")
-    assert "Your bank declined. Your reward is kept for 7 days" in words(page)
+    assert "Your bank declined. Your pledge is kept for 7 days" in words(page)
     sent = await browser.submit(page, f"/campaigns/{cid}/pledges/1/card")
     bank = await browser.get(sent.headers["location"])
     assert "never twice" in words(bank)
