@@ -60,9 +60,7 @@ async def test_from_review_to_the_last_payout(running: Running, staff: Caller) -
     running.clock.now = NOW + 41 * DAY_MS
     running.work()
     refund = {"no": 1, "refund_id": new_id(), "amount_minor": 6_000, "cause": "goodwill"}
-    quoted = await running.get(
-        f"/campaigns/{cid}/refund-quote?no=1&amount_minor=6000", creator
-    )
+    quoted = await running.get(f"/campaigns/{cid}/refund-quote?no=1&amount_minor=6000", creator)
     assert quoted.json()["amount_minor"] == 6_000
     assert quoted.json()["platform_fee_reversed_minor"] == 300
     assert (await running.do(creator, cid, "refunds", refund))["events"] == ["refund.requested.v1"]
