@@ -5,6 +5,8 @@ A command is not stored; what it caused is. All amounts are minor units, all tim
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 
 from domain.events import RefundCause, Resolution, Visibility
@@ -419,3 +421,7 @@ class ResolveDiscrepancy(Command, frozen=True, kw_only=True):
 
     discrepancy_id: str
     resolution: Resolution
+
+
+COMMANDS: Final[tuple[type[Command], ...]] = tuple(Command.__subclasses__())
+"""Every intent."""

@@ -170,16 +170,22 @@ def _answer_withdraw(model: Model, command: c.WithdrawPledge, at: int) -> Answer
         return _yes(model.phase == "live" and at < model.deadline and not undoes)
     if pledge["status"] in ("failed", "action_required"):
         return _yes(not undoes)
-    disputed = model.waiting(pledge, model.disputes) > 0
-    if pledge["status"] == "withdrawn" and pledge["money"] is not None:
-        most = _returnable(model, pledge)
-        if model.phase == "over":
-            most = min(most, model.split(pledge, 10**15, model.free(pledge), in_full=True)[0])
-        return _yes(_returnable(model, pledge) > 0 and not disputed and most > 0)
-    if pledge["status"] != "collected" or model.terms.collect_at != "pledge":
+    if pledge["money"] is None:
         return "no"
+    refundable = _most(model, pledge) > 0 and not model.waiting(pledge, model.disputes)
+    if pledge["status"] == "withdrawn":
+        return _yes(refundable)
     within = at < pledge["money"]["at"] + model.terms.withdrawal_days * DAY
-    return _yes(within and not undoes and not disputed and _returnable(model, pledge) > 0)
+    early = model.terms.collect_at == "pledge"
+    return _yes(early and within and not undoes and refundable)
+
+
+def _most(model: Model, pledge: dict[str, Any]) -> int:
+    """The most that a refund may ask for; of a campaign that is over, what it still has."""
+    if model.phase != "over":
+        return _returnable(model, pledge)
+    covered = model.split(pledge, 10**15, model.free(pledge), in_full=True)
+    return min(_returnable(model, pledge), covered[0])
 
 
 def _returnable(model: Model, pledge: dict[str, Any]) -> int:
@@ -243,10 +249,7 @@ def _answer_refund(model: Model, command: c.RequestRefund) -> Answer:
         return "no"
     if model.waiting(pledge, model.disputes):
         return "no"
-    most = _returnable(model, pledge)
-    if over:
-        covered = model.split(pledge, 10**15, model.free(pledge), in_full=True)
-        most = min(most, covered[0])
+    most = _most(model, pledge)
     wanted = command.amount_minor or most
     return _yes(0 < wanted <= most)
 

@@ -466,7 +466,7 @@ WORDS = {
     "fee_minor": st.integers(0, 40),
     "retryable": st.booleans(),
 }
-REPORTS = [each for each in c.Command.__subclasses__() if "provider" in each.__struct_fields__]
+REPORTS = [each for each in c.COMMANDS if "provider" in each.__struct_fields__]
 REPORTS += [c.RecordActionRequired, c.RecordCollectionUnknown]
 REPORTS += [c.RecordRefundFailed, c.RecordPayoutFailed]
 REPORTS.remove(c.RecordRepayment)

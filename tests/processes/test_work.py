@@ -27,7 +27,7 @@ from app.processes.work import Changes, Job, Task, Work, done, failed, later
 from domain import commands as c
 from domain import events as e
 from domain.terms import DAY_MS
-from tests.processes.stage import CREATOR, DEADLINE, START, Stage, new_id
+from tests.processes.stage import DEADLINE, STAFF, START, Stage, new_id
 
 HOUR_MS = 3_600_000
 LOG = "log"
@@ -217,17 +217,9 @@ def in_the_midst(stage: Stage) -> list[str]:
     open_one = stage.campaign(deadline_at=DEADLINE + 20 * DAY_MS)
     stage.pledge(open_one, 20_000)
     refunding = stage.campaign(collect_at="pledge", deadline_at=DEADLINE + 20 * DAY_MS)
-    stage.pledge(refunding, 8_000, "slow")
+    leaving = stage.pledge(refunding, 8_000, "slow")
     stage.run_until(DEADLINE + HOUR_MS, news=False)
-    stage.do(
-        c.RequestRefund,
-        refunding,
-        f"creator:{CREATOR}",
-        no=1,
-        refund_id=new_id(),
-        amount_minor=1_000,
-        cause="goodwill",
-    )
+    stage.do(c.WithdrawPledge, refunding, STAFF, pledge_id=leaving)
     stage.processes.follow()
     return [charging, failing, open_one, refunding]
 
