@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Final, Generic, NamedTuple
+from typing import Generic, NamedTuple
 
 from msgspec import Struct
 
@@ -14,9 +14,7 @@ from app.engine.waiting import Entry, KeyHashes, Outcome
 from app.log import KeyEntry, NewKey, NewRow, Turn
 from domain.codec import encode
 from domain.errors import CommandExpired, Rejection, Repeated
-from domain.events import EVENT_TYPES, Event
-
-_TAGS: Final[dict[type[Event], str]] = {kind: tag for tag, kind in EVENT_TYPES.items()}
+from domain.events import TAGS, Event
 
 _logger = logging.getLogger(__name__)
 
@@ -77,7 +75,7 @@ class Decisions(Generic[S]):
         deferred, because the state may have changed half-way.
         """
         self._look_up_keys(batch)
-        at, states, handle, tags = self._at, self._states, self._decider.handle, _TAGS
+        at, states, handle, tags = self._at, self._states, self._decider.handle, TAGS
         for entry in batch:
             job, index = entry
             command, stream = job.commands[index], job.streams[index]
