@@ -202,7 +202,6 @@ def approve(state: Campaign, command: c.ApprovePayout, at: int) -> list[e.Event]
     if not is_amount(amount_minor):
         raise errors.AmountInvalid("One payout moves at most 10^12 minor units: ask for a part.")
     _require_reserve(state, amount_minor, at)
-    on_the_way = [p.debt_minor for p in state.payouts.values() if p.state == "approved"]
     return [
         e.PayoutApproved(
             **head(state, command, at),
@@ -214,7 +213,7 @@ def approve(state: Campaign, command: c.ApprovePayout, at: int) -> list[e.Event]
             to_no=payout.to_no,
             except_nos=payout.except_nos,
             amount_minor=amount_minor,
-            debt_minor=min(amount_minor, state.figures.owed_minor - sum(on_the_way)),
+            debt_minor=min(amount_minor, _open_debt(state)),
             currency=state.bound.currency,
         )
     ]
@@ -463,9 +462,14 @@ def write_off(state: Campaign, command: c.WriteOffDebt, at: int) -> list[e.Event
     ]
 
 
+def _open_debt(state: Campaign) -> int:
+    """What the creator owes and no payout on its way settles, in minor units."""
+    on_the_way = (p.debt_minor for p in state.payouts.values() if p.state == "approved")
+    return state.figures.owed_minor - sum(on_the_way)
+
+
 def _require_debt(state: Campaign, amount_minor: int) -> None:
-    on_the_way = [p.debt_minor for p in state.payouts.values() if p.state == "approved"]
-    open_minor = state.figures.owed_minor - sum(on_the_way)
+    open_minor = _open_debt(state)
     if not is_amount(amount_minor):
         raise errors.AmountInvalid
     if amount_minor > open_minor:

@@ -112,7 +112,7 @@ def _project(row: dict[str, str], totals: dict[str, list[DayTotal]]) -> Project:
         goal_minor=to_minor(row["goal"]),
         state=_state(row["state"]),
         launch_day=launch_day,
-        end_day=max(launch_day + 1, *ends, launch_day + 1),
+        end_day=max((launch_day + 1, *ends)),
         days=tuple(days),
     )
 
