@@ -13,21 +13,21 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
 
 from app.api.access import bearer_keys
-from app.api.actions import ACTIONS, action_handler
-from app.api.backers import keep_payment_method, mint_backer
 from app.api.bodies import StrictRequest
-from app.api.campaigns import get_campaign, list_campaigns, resubmit_campaign, submit_campaign
-from app.api.events import read_events
 from app.api.health import live, ready
-from app.api.pledges import pledge, pledge_batch
-from app.api.quotes import refund_quote
+from app.api.routes import HANDLERS as API
 from app.payments.test_bank.pages import test_bank_router
-from app.web.campaigns import favicon, home, list_problems, show_campaign, show_problem
+from app.web.accounts.routes import HANDLERS as ACCOUNTS
+from app.web.backer.routes import HANDLERS as BACKER
+from app.web.creator.routes import HANDLERS as CREATOR
+from app.web.discover.routes import HANDLERS as DISCOVER
 from app.web.failing import answer_failure
-from app.web.ledger import change_card, find_pledge, show_ledger, show_pledge, withdraw
-from app.web.pledging import come_back, show_form, take_form
+from app.web.language import speak
+from app.web.mail.routes import HANDLERS as MAIL
+from app.web.public.routes import HANDLERS as PUBLIC
 from app.web.security import add_security_headers
 from app.web.site import Site
+from app.web.staff.routes import HANDLERS as STAFF
 from app.web.static_files import static_file
 from app.web.templating import STATIC_PATH, environment
 from app.web.visitors import Visitors
@@ -39,20 +39,15 @@ MAX_BODY_BYTES: Final = 2**20
 
 PAGES: Final = (
     static_file,
-    home,
-    favicon,
-    show_campaign,
-    list_problems,
-    show_problem,
-    show_form,
-    take_form,
-    come_back,
-    show_ledger,
-    find_pledge,
-    show_pledge,
-    withdraw,
-    change_card,
+    *DISCOVER,
+    *PUBLIC,
+    *BACKER,
+    *ACCOUNTS,
+    *MAIL,
+    *CREATOR,
+    *STAFF,
 )
+"""Every page, each area's in its own `routes`."""
 
 
 def create_app(platform: Platform) -> Litestar:
@@ -61,6 +56,7 @@ def create_app(platform: Platform) -> Litestar:
     templates = environment(demo=settings.demo, clock=platform.clock)
     visitors = Visitors(
         platform.stores.sessions,
+        platform.stores.accounts,
         secret=settings.secret,
         secure=settings.public_url.startswith("https:"),
         clock=platform.clock,
@@ -82,6 +78,7 @@ def create_app(platform: Platform) -> Litestar:
             "site": Provide(lambda: site, sync_to_thread=False),
         },
         exception_handlers={Exception: answer_failure},
+        middleware=[speak],
         before_send=[add_security_headers],
         template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(templates)),
         openapi_config=_openapi(),
@@ -95,19 +92,7 @@ def create_app(platform: Platform) -> Litestar:
 def _api(platform: Platform) -> Router:
     return Router(
         "/api/v1",
-        route_handlers=[
-            submit_campaign,
-            resubmit_campaign,
-            list_campaigns,
-            get_campaign,
-            pledge,
-            pledge_batch,
-            refund_quote,
-            *(action_handler(action) for action in ACTIONS),
-            mint_backer,
-            keep_payment_method,
-            read_events,
-        ],
+        route_handlers=[*API],
         middleware=[bearer_keys(platform.stores.keys, platform.clock)],
         request_class=StrictRequest,
         security=[{"key": []}],

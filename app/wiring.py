@@ -21,6 +21,7 @@ from app.payments.test_bank.bank import Bank
 from app.payments.test_bank.notifications import deliver_due
 from app.processes import Processes
 from app.settings import Settings
+from app.stores.accounts import Accounts
 from app.stores.api_keys import ApiKeys
 from app.stores.channels import Channels
 from app.stores.checkouts import Checkouts
@@ -46,6 +47,7 @@ class Stores(Struct, frozen=True):
     """The mutable tables beside the log."""
 
     people: People
+    accounts: Accounts
     content: Content
     drafts: Drafts
     channels: Channels
@@ -75,6 +77,7 @@ class Platform:
         self._people_sync = open_people_sync(settings.people_path)
         self.stores = Stores(
             people=People(people),
+            accounts=Accounts(people),
             content=Content(people),
             drafts=Drafts(people),
             channels=Channels(people),

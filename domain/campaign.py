@@ -42,6 +42,7 @@ RULES: Final[dict[type[c.Command], Callable[[Campaign, Any, int], list[e.Event]]
     c.OpenLatePledges: lifecycle.open_late_pledges,
     c.CloseLatePledges: lifecycle.close_late_pledges,
     c.PostUpdate: lifecycle.post_update,
+    c.ChangeStory: lifecycle.change_story,
     c.UpdatePlan: lifecycle.update_plan,
     c.AddReward: rewards.add,
     c.ChangeReward: rewards.change,
@@ -106,6 +107,7 @@ CHANGES: Final[dict[type[e.Event], Callable[[Campaign, Any], None]]] = {
     e.LatePledgesOpened: lifecycle.late_pledges_opened,
     e.LatePledgesClosed: lifecycle.late_pledges_closed,
     e.UpdatePosted: lifecycle.update_posted,
+    e.StoryChanged: _figures_only,
     e.PlanUpdated: lifecycle.plan_updated,
     e.RewardAdded: rewards.added,
     e.RewardChanged: rewards.changed,
@@ -166,7 +168,13 @@ def decide(state: Campaign, command: c.Command, at: int) -> list[e.Event]:
         raise errors.ContentInvalid("An actor is role:party id.")
     if not is_id(command.command_id):
         raise errors.ContentInvalid("A command or pledge is named by a UUID in lower case.")
+    if command.acting_in and command.acting_in != _channel_of(state, command):
+        raise errors.OtherChannel
     return RULES[type(command)](state, command, at)
+
+
+def _channel_of(state: Campaign, command: c.Command) -> str:
+    return command.channel if isinstance(command, c.SubmitCampaign) else state.channel
 
 
 def evolve(state: Campaign, event: e.Event) -> None:

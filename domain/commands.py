@@ -17,13 +17,15 @@ class Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every intent says of itself.
 
     `by` is `role:party id`; `command_id` is random and marks the facts that it causes; after
-    `expires_at` it is always refused.
+    `expires_at` it is always refused. `acting_in` is the channel in which the actor has that role;
+    empty where the role counts in every channel of the log (our own processes, the operator).
     """
 
     campaign_id: str
     by: str
     command_id: str
     expires_at: int | None = None
+    acting_in: str = ""
 
 
 # --- Life of a campaign --------------------------------------------------------------------------
@@ -94,6 +96,12 @@ class PostUpdate(Command, frozen=True, kw_only=True):
     """Publish news; `text` is the salted hash of it."""
 
     update_id: str
+    text: str
+
+
+class ChangeStory(Command, frozen=True, kw_only=True):
+    """Tell the campaign's story otherwise; `text` is the salted hash of all its texts."""
+
     text: str
 
 

@@ -64,6 +64,13 @@ class NotAllowed(Rejection):
     kind = "forbidden"
 
 
+class OtherChannel(Rejection):
+    """The actor has the role in another channel than the campaign's."""
+
+    reason = "other_channel"
+    kind = "forbidden"
+
+
 class ContentInvalid(Rejection):
     """What was sent breaks a rule whatever the state of the campaign."""
 

@@ -144,6 +144,14 @@ class UpdatePosted(Event, frozen=True, kw_only=True, tag="update.posted.v1"):
     text: str
 
 
+class StoryChanged(Event, frozen=True, kw_only=True, tag="campaign.story_changed.v1"):
+    """The creator tells the story otherwise; `text` is the salted hash of all the texts. What stood
+    there before stays in the stream, so that anybody can be shown what changed.
+    """
+
+    text: str
+
+
 class PlanUpdated(Event, frozen=True, kw_only=True, tag="campaign.plan_updated.v1"):
     """The creator's plan for less money than the goal; `text` is its salted hash."""
 
@@ -568,6 +576,7 @@ AnyEvent = (
     | LatePledgesOpened
     | LatePledgesClosed
     | UpdatePosted
+    | StoryChanged
     | PlanUpdated
     | RewardAdded
     | RewardChanged

@@ -388,6 +388,15 @@ def update_posted(state: Campaign, event: e.UpdatePosted) -> None:
     state.updates[event.update_id] = event.version
 
 
+def change_story(state: Campaign, command: c.ChangeStory, at: int) -> list[e.Event]:
+    """Other words for what was promised, in sight of everybody; terms and rewards stay."""
+    require_phase(state, Phase.LIVE, *WON)
+    require_creator(state, command)
+    if not command.text or not is_text_hash(command.text):
+        raise errors.ContentInvalid("A story is given by the content hash of its texts.")
+    return [e.StoryChanged(**head(state, command, at), text=command.text)]
+
+
 def update_plan(state: Campaign, command: c.UpdatePlan, at: int) -> list[e.Event]:
     """What the creator does with less money than the goal."""
     require_phase(state, Phase.SUCCEEDED, Phase.SETTLED)

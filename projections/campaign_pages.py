@@ -12,21 +12,27 @@ from msgspec import Struct
 from sqlalchemy import Row, Select, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.terms import ShippingFee
+from domain.terms import ShippingFee, Terms
 from projections.facts import iso_day
 from projections.page_fold import (
     DAYS,
+    MEMBERS,
+    MILESTONES,
     NEEDS,
     OFFERS,
     PAGES,
     REWARDS,
+    STORIES,
     UPDATES,
     CampaignPages,
     DayRow,
+    MemberRow,
+    MilestoneRow,
     NeedRow,
     OfferRow,
     PageRow,
     RewardRow,
+    StoryRow,
     UpdateRow,
 )
 from projections.pledges import CAMPAIGNS
@@ -36,10 +42,13 @@ __all__ = [
     "CampaignPage",
     "CampaignPages",
     "DayLine",
+    "MilestoneLine",
     "NeedLine",
     "OfferLine",
     "RewardLine",
+    "StoryLine",
     "UpdateLine",
+    "campaigns_of",
     "get_page",
     "list_pages",
 ]
@@ -78,6 +87,23 @@ class NeedLine(Struct, frozen=True):
     offers: tuple[OfferLine, ...]
 
 
+class MilestoneLine(Struct, frozen=True):
+    """A stage of the work and the share of the money, in basis points, that follows it."""
+
+    milestone_id: str
+    share_bps: int
+    text: str
+
+
+class StoryLine(Struct, frozen=True):
+    """A change of the campaign's texts: the salted hashes of those before and after it."""
+
+    position: int
+    at: int
+    before: str
+    after: str
+
+
 class UpdateLine(Struct, frozen=True):
     """News; `text` is its salted hash."""
 
@@ -99,7 +125,9 @@ class CampaignPage(Struct, frozen=True, kw_only=True):
     """A campaign as its page shows it; amounts in minor units, times ms UTC.
 
     charged + owed + written off = held + paid + fees + returned. `launched_at` and
-    `pledged_at_deadline_minor` are None before that. `position` is where it last changed.
+    `pledged_at_deadline_minor` are None before that. `team` are the parties of the creator's side,
+    the creator among them; `terms` those that are bound, or were last submitted. `position` is
+    where it last changed.
     """
 
     campaign_id: str
@@ -115,6 +143,7 @@ class CampaignPage(Struct, frozen=True, kw_only=True):
     launched_at: int | None
     text: str
     plan: str
+    terms: Terms
     pledged_minor: int
     pledges: int
     backers: int
@@ -134,6 +163,9 @@ class CampaignPage(Struct, frozen=True, kw_only=True):
     rewards: tuple[RewardLine, ...]
     needs: tuple[NeedLine, ...]
     updates: tuple[UpdateLine, ...]
+    milestones: tuple[MilestoneLine, ...]
+    team: tuple[str, ...]
+    story_changes: tuple[StoryLine, ...]
     days: tuple[DayLine, ...]
     position: int
 
@@ -143,6 +175,10 @@ _needs: Final = msgspec.json.Decoder(list[NeedRow])
 _offers: Final = msgspec.json.Decoder(list[OfferRow])
 _updates: Final = msgspec.json.Decoder(list[UpdateRow])
 _days: Final = msgspec.json.Decoder(list[DayRow])
+_milestones: Final = msgspec.json.Decoder(list[MilestoneRow])
+_members: Final = msgspec.json.Decoder(list[MemberRow])
+_stories: Final = msgspec.json.Decoder(list[StoryRow])
+_terms: Final = msgspec.json.Decoder(Terms)
 _shipping: Final = msgspec.json.Decoder(tuple[ShippingFee, ...])
 
 _ACCEPTED: Final = ("accepted", "received")
@@ -166,19 +202,26 @@ async def list_pages(
     return [_page(found) for found in await conn.execute(newest)]
 
 
+async def campaigns_of(conn: AsyncConnection, party: str) -> list[CampaignPage]:
+    """Pages of the campaigns on whose creator's side a party is, the one submitted last first."""
+    mine = select(MEMBERS.c.campaign).where(MEMBERS.c.party == party)
+    wanted = _WHOLE.where(PAGES.c.campaign.in_(mine)).order_by(PAGES.c.campaign.desc())
+    return [_page(found) for found in await conn.execute(wanted)]
+
+
 def _packed(parts: Table) -> Any:  # noqa: ANN401 - SQLAlchemy's scalar subquery of text
     packed = select(func.json_group_array(func.json_array(*parts.columns)))
     return packed.where(parts.c.campaign == PAGES.c.campaign).scalar_subquery()
 
 
-_WHOLE: Final[Select[Any]] = select(
-    *PAGES.columns, *(_packed(parts) for parts in (REWARDS, NEEDS, OFFERS, UPDATES, DAYS))
-)
+_PARTS: Final = (REWARDS, NEEDS, OFFERS, UPDATES, DAYS, MILESTONES, MEMBERS, STORIES)
+
+_WHOLE: Final[Select[Any]] = select(*PAGES.columns, *(_packed(parts) for parts in _PARTS))
 
 
 def _page(found: Row[Any]) -> CampaignPage:
     row = PageRow(*found[:_WIDTH])
-    rewards, needs, offers, updates, days = found[_WIDTH:]
+    rewards, needs, offers, updates, days, milestones, members, stories = found[_WIDTH:]
     return CampaignPage(
         campaign_id=row.campaign_id,
         channel=row.channel,
@@ -193,6 +236,7 @@ def _page(found: Row[Any]) -> CampaignPage:
         launched_at=row.launched_at,
         text=row.text,
         plan=row.plan,
+        terms=_terms.decode(row.terms),
         pledged_minor=row.pledged_minor,
         pledges=row.pledges,
         backers=row.backers,
@@ -214,6 +258,15 @@ def _page(found: Row[Any]) -> CampaignPage:
         updates=tuple(
             UpdateLine(update.update_id, update.at, update.text)
             for update in sorted(_updates.decode(updates), key=lambda update: update.position)
+        ),
+        milestones=tuple(
+            MilestoneLine(stage.milestone_id, stage.share_bps, stage.text)
+            for stage in sorted(_milestones.decode(milestones), key=lambda stage: stage.place)
+        ),
+        team=tuple(sorted(member.party for member in _members.decode(members))),
+        story_changes=tuple(
+            StoryLine(change.position, change.at, change.before, change.after)
+            for change in sorted(_stories.decode(stories), key=lambda change: change.position)
         ),
         days=tuple(
             DayLine(iso_day(day.day), day.pledged_minor, day.pledges, day.charged_minor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -26,8 +26,8 @@ place."""
 class PageRow(Figures, array_like=True, gc=False):
     """A campaign as it stands, with its figures; times ms UTC, flags 0 or 1.
 
-    `text` and `plan` are salted hashes. `sent` and `received` count deliveries, as the creator
-    and as the backers say. `position` is where the campaign last changed.
+    `text` and `plan` are salted hashes; `terms` is JSON. `sent` and `received` count deliveries, as
+    the creator and as the backers say. `position` is where the campaign last changed.
     """
 
     campaign: int = 0
@@ -44,6 +44,7 @@ class PageRow(Figures, array_like=True, gc=False):
     launched_at: int | None = None
     text: str = ""
     plan: str = ""
+    terms: str = ""
     backers: int = 0
     pledged_at_deadline_minor: int | None = None
     sent: int = 0
@@ -75,6 +76,36 @@ class NeedRow(Struct, array_like=True, gc=False):
     place: int
     quantity: int
     text: str
+
+
+class MilestoneRow(Struct, array_like=True, gc=False):
+    """A stage of the work and the share of the money, in basis points, that follows it."""
+
+    campaign: int
+    milestone_id: str
+    place: int
+    share_bps: int
+    text: str
+
+
+class MemberRow(Struct, array_like=True, gc=False):
+    """A party of a campaign's side: its creator or one of the team."""
+
+    campaign: int
+    party: str
+    is_creator: int
+
+
+class StoryRow(Struct, array_like=True, gc=False):
+    """A change of the texts after the launch: the hashes of what stood there, and of what stands
+    there since.
+    """
+
+    campaign: int
+    position: int
+    at: int
+    before: str
+    after: str
 
 
 class OfferRow(Struct, array_like=True, gc=False):
@@ -122,9 +153,17 @@ _PAGES: Final = Shape(
     PageRow,
     ["campaign"],
     Index("campaign_pages_by_phase", "phase", "campaign"),
+    Index("campaign_pages_by_channel", "channel", "campaign"),
 )
 _REWARDS: Final = Shape("campaign_rewards", RewardRow, ["campaign", "reward_id"])
 _NEEDS: Final = Shape("campaign_needs", NeedRow, ["campaign", "need_id"])
+_MILESTONES: Final = Shape("campaign_milestones", MilestoneRow, ["campaign", "milestone_id"])
+_MEMBERS: Final = Shape(
+    "campaign_members",
+    MemberRow,
+    ["campaign", "party"],
+    Index("campaign_members_by_party", "party", "campaign"),
+)
 _OFFERS: Final = Shape("campaign_offers", OfferRow, ["campaign", "offer_id"])
 _HOLDS: Final = Shape("campaign_holds", HoldRow, ["campaign", "hold_id"])
 _DAYS: Final = Totals("campaign_days", DayRow, ["campaign", "day"])
@@ -132,12 +171,16 @@ _DAYS: Final = Totals("campaign_days", DayRow, ["campaign", "day"])
 PAGES: Final = _PAGES.table
 REWARDS: Final = _REWARDS.table
 NEEDS: Final = _NEEDS.table
+MILESTONES: Final = _MILESTONES.table
+MEMBERS: Final = _MEMBERS.table
 OFFERS: Final = _OFFERS.table
 HOLDS: Final = _HOLDS.table
 DAYS: Final = _DAYS.table
 UPDATES: Final = table("campaign_updates", UpdateRow, ["campaign", "position"])
+STORIES: Final = table("campaign_stories", StoryRow, ["campaign", "position"])
 
 _append_updates: Final = append_to(UPDATES)
+_append_stories: Final = append_to(STORIES)
 _lines: Final = msgspec.json.Decoder(tuple[Line, ...])
 _json: Final = msgspec.json.Encoder()
 
@@ -146,8 +189,10 @@ class CampaignPages:
     """The projection."""
 
     name: Final = "campaign_pages"
-    version: Final = 1
-    tables: Final = (PAGES, REWARDS, NEEDS, OFFERS, HOLDS, UPDATES, DAYS)
+    version: Final = 2
+    tables: Final = (
+        *(PAGES, REWARDS, NEEDS, MILESTONES, MEMBERS, OFFERS, HOLDS, UPDATES, STORIES, DAYS),
+    )
 
     def begin(self, conn: Connection, book: PledgeBook) -> PagesFold:
         """Begin a batch."""
@@ -162,9 +207,12 @@ class PagesFold:
         self.pages = Rows(_PAGES, conn)
         self.rewards = Rows(_REWARDS, conn)
         self.needs = Rows(_NEEDS, conn)
+        self.milestones = Rows(_MILESTONES, conn)
+        self.members = Rows(_MEMBERS, conn)
         self.offers = Rows(_OFFERS, conn)
         self.holds = Rows(_HOLDS, conn)
         self.updates: list[tuple[int, int, str, int, str]] = []
+        self.stories: list[tuple[int, int, int, str, str]] = []
         self._days = Sums(_DAYS, conn)
         self._stock: dict[tuple[int, str], list[int]] = {}
         self._backers: dict[int, int] = {}
@@ -237,9 +285,13 @@ class PagesFold:
             assert page is not None, "a pledge is of a campaign"
             page.backers += change
             self.pages.put(page)
-        for rows in (self.pages, self.rewards, self.needs, self.offers, self.holds):
+        for rows in (
+            *(self.pages, self.rewards, self.needs, self.milestones, self.members),
+            *(self.offers, self.holds),
+        ):
             rows.write()
         _append_updates.write(self._conn, sorted(self.updates))
+        _append_stories.write(self._conn, sorted(self.stories))
         self._days.write()
 
 
@@ -277,13 +329,21 @@ def _submitted(
     page.goal_minor = bound.goal_minor
     page.deadline_at = bound.deadline_at
     page.text = bound.text
-    fold.rewards.load([fact.campaign])
-    fold.needs.load([fact.campaign])
-    for reward in fold.rewards.group(fact.campaign):
-        fold.rewards.drop(reward)
-    for need in fold.needs.group(fact.campaign):
-        fold.needs.drop(need)
+    page.terms = _json.encode(bound.terms).decode()
+    _empty(fold.rewards, fact.campaign)
+    _empty(fold.needs, fact.campaign)
+    _empty(fold.milestones, fact.campaign)
+    _empty(fold.members, fact.campaign)
     _offer(fold, fact, bound)
+
+
+_Part = TypeVar("_Part", bound=Struct)
+
+
+def _empty(parts: Rows[_Part], campaign: int) -> None:
+    parts.load([campaign])
+    for part in parts.group(campaign):
+        parts.drop(part)
 
 
 def _offer(fold: PagesFold, fact: Fact, bound: Submission) -> None:
@@ -292,6 +352,12 @@ def _offer(fold: PagesFold, fact: Fact, bound: Submission) -> None:
     for place, need in enumerate(bound.needs):
         row = NeedRow(fact.campaign, need.need_id, place, need.quantity, need.text)
         fold.needs.put(row)
+    for place, stage in enumerate(bound.milestones):
+        fold.milestones.put(
+            MilestoneRow(fact.campaign, stage.milestone_id, place, stage.share_bps, stage.text)
+        )
+    for party in sorted({bound.creator, *bound.team}):
+        fold.members.put(MemberRow(fact.campaign, party, int(party == bound.creator)))
 
 
 def _reward_row(fact: Fact, place: int, reward: Reward) -> RewardRow:
@@ -315,6 +381,7 @@ def _launched(_: PagesFold, page: PageRow, __: Fact, event: e.CampaignLaunched) 
     page.currency = event.currency
     page.goal_minor = event.goal_minor
     page.deadline_at = event.deadline_at
+    page.terms = _json.encode(event.terms).decode()
 
 
 def _deadline_extended(_: PagesFold, page: PageRow, __: Fact, event: e.DeadlineExtended) -> None:
@@ -378,6 +445,11 @@ def _reopened(_: PagesFold, page: PageRow, __: Fact, ___: e.Event) -> None:
 
 def _update_posted(fold: PagesFold, _: PageRow, fact: Fact, event: e.UpdatePosted) -> None:
     fold.updates.append((fact.campaign, fact.position, event.update_id, event.at, event.text))
+
+
+def _story_changed(fold: PagesFold, page: PageRow, fact: Fact, event: e.StoryChanged) -> None:
+    fold.stories.append((fact.campaign, fact.position, event.at, page.text, event.text))
+    page.text = event.text
 
 
 def _plan_updated(_: PagesFold, page: PageRow, __: Fact, event: e.PlanUpdated) -> None:
@@ -466,6 +538,7 @@ _CHANGES: Final[dict[type[e.Event], Callable[[PagesFold, PageRow, Fact, Any], No
     e.LatePledgesOpened: _late_opened,
     e.LatePledgesClosed: _late_closed,
     e.UpdatePosted: _update_posted,
+    e.StoryChanged: _story_changed,
     e.PlanUpdated: _plan_updated,
     e.RewardAdded: _reward_added,
     e.RewardChanged: _reward_changed,

@@ -72,6 +72,7 @@ ACTIONS: Final = (
     Action("late-pledges/open", c.OpenLatePledges, _CREATOR),
     Action("late-pledges/close", c.CloseLatePledges, _CREATOR),
     Action("updates", c.PostUpdate, _CREATOR),
+    Action("story", c.ChangeStory, _CREATOR),
     Action("plan", c.UpdatePlan, _CREATOR),
     Action("rewards/add", c.AddReward, _CREATOR),
     Action("rewards/change", c.ChangeReward, _CREATOR),

@@ -41,6 +41,10 @@ EDGE_REASONS: Final[Mapping[str, tuple[HTTPStatus, str]]] = {
     ),
     "key_missing": (HTTPStatus.UNAUTHORIZED, "The request shows no key, or one that is not valid."),
     "scope_missing": (HTTPStatus.FORBIDDEN, "The key may not do this."),
+    "role_missing": (
+        HTTPStatus.FORBIDDEN,
+        "This is for people with a role in the channel that your account does not have.",
+    ),
     "signature_invalid": (
         HTTPStatus.FORBIDDEN,
         "The notification is not signed by the payment provider.",

@@ -58,6 +58,7 @@ API_KEYS: Final = Table(
     Column("created_at", Integer, nullable=False),
     Column("expires_at", Integer),
     Column("revoked_at", Integer),
+    Column("channel", Text),
     sqlite_strict=True,
 )
 
@@ -71,7 +72,11 @@ class UnknownScopeError(ValueError):
 
 
 class ApiKey(Struct, frozen=True, kw_only=True):
-    """Who a key speaks for and what it may do. Times are ms UTC."""
+    """Who a key speaks for and what it may do. Times are ms UTC.
+
+    `channel` is where its role counts; empty for every channel of the log, as the operator's own
+    keys are.
+    """
 
     id: str
     role: Role
@@ -80,6 +85,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     created_at: int
     expires_at: int | None
     revoked_at: int | None
+    channel: str = ""
 
     @property
     def by(self) -> str:
@@ -114,6 +120,7 @@ class ApiKeys:
         scopes: Collection[Scope] | None = None,
         at: int,
         expires_at: int | None = None,
+        channel: str = "",
     ) -> tuple[str, ApiKey]:
         """Make a key for this party; the token is never seen again. Raises UnknownScopeError."""
         key = ApiKey(
@@ -124,6 +131,7 @@ class ApiKeys:
             created_at=at,
             expires_at=expires_at,
             revoked_at=None,
+            channel=channel,
         )
         if unknown := key.scopes - set(get_args(Scope)):
             raise UnknownScopeError(", ".join(sorted(unknown)))
@@ -136,6 +144,7 @@ class ApiKeys:
             "scopes": " ".join(sorted(key.scopes)),
             "created_at": at,
             "expires_at": expires_at,
+            "channel": channel or None,
         }
         async with self._engine.begin() as connection:
             await connection.execute(insert(API_KEYS), row)
@@ -203,4 +212,5 @@ def _key(row: RowMapping) -> ApiKey:
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
+        channel=row["channel"] or "",
     )

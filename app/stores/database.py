@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from app.stores.accounts import ACCOUNTS, GRANTS, JOINED
 from app.stores.api_keys import API_KEYS
 from app.stores.channels import CHANNELS
 from app.stores.checkouts import CHECKOUTS
@@ -34,10 +35,22 @@ TABLES: Final[tuple[Table, ...]] = (
     SESSIONS,
     CHECKOUTS,
     REPEATS,
+    ACCOUNTS,
+    JOINED,
+    GRANTS,
 )
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Kept in the file itself, so that an older program does not write to a newer shape."""
+
+UPGRADES: Final[dict[int, tuple[str, ...]]] = {
+    2: (
+        "ALTER TABLE sessions ADD COLUMN signed_in_at INTEGER",
+        "ALTER TABLE sessions ADD COLUMN stepped_up_at INTEGER",
+        "ALTER TABLE api_keys ADD COLUMN channel TEXT",
+    ),
+}
+"""What each shape changes in the tables of the one before; new tables are simply made."""
 
 BUSY_TIMEOUT_S: Final = 10.0
 
@@ -79,7 +92,11 @@ def create_people(path: Path) -> None:
             return
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
-        for statement in _ddl():
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        changes = [
+            change for shape, made in UPGRADES.items() if 0 < found < shape for change in made
+        ]
+        for statement in (*changes, *_ddl()):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")

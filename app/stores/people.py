@@ -58,7 +58,7 @@ class People:
 
     async def mint_backers(self, count: int, *, at: int) -> list[str]:
         """Make so many backers without names, and return their ids."""
-        rows = [_new_row("backer", at) for _ in range(count)]
+        rows = [new_party("backer", at) for _ in range(count)]
         if rows:
             async with self._engine.begin() as connection:
                 await connection.execute(insert(PARTIES), rows)
@@ -73,7 +73,7 @@ class People:
         self, role: Role, *, display_name: str = "", mail: str = "", at: int
     ) -> str:
         """Add a person, and return the random id under which the log will know them."""
-        row = _new_row(role, at) | {"display_name": display_name or None, "mail": mail or None}
+        row = new_party(role, at) | {"display_name": display_name or None, "mail": mail or None}
         async with self._engine.begin() as connection:
             await connection.execute(insert(PARTIES), row)
         return str(row["id"])
@@ -134,7 +134,8 @@ class People:
         return await scrub(self._engine)
 
 
-def _new_row(role: Role, at: int) -> dict[str, object]:
+def new_party(role: Role, at: int) -> dict[str, object]:
+    """The row of a party without a name."""
     return {
         "id": new_id(),
         "role": role,

@@ -1,7 +1,8 @@
-"""Sessions: which backer a browser speaks for.
+"""Sessions: which person a browser speaks for.
 
-A row is written with a visitor's first pledge and not before. Only the SHA-256 of a token is kept:
-it has 256 random bits, so who reads the table can step into no session.
+A row is written when somebody signs in, or pledges for the first time in a browser, and not
+before. Only the SHA-256 of a token is kept: it has 256 random bits, so who reads the table can
+step into no session.
 """
 
 from __future__ import annotations
@@ -10,14 +11,26 @@ import hashlib
 import secrets
 from typing import Final
 
-from sqlalchemy import Column, Integer, LargeBinary, Table, Text, delete, insert, select
+from msgspec import Struct
+from sqlalchemy import (
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    delete,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.stores.rows import METADATA, one_row
 
 TOKEN_BYTES: Final = 32
 LIFETIME_MS: Final = 180 * 86_400_000
-"""A session is a backer's only way to their pledges, so it lasts about as long as a campaign."""
+"""A session may be a backer's only way to their pledges: it lasts about as long as a campaign."""
 
 SESSIONS: Final = Table(
     "sessions",
@@ -26,8 +39,21 @@ SESSIONS: Final = Table(
     Column("party", Text, nullable=False),
     Column("created_at", Integer, nullable=False),
     Column("expires_at", Integer, nullable=False),
+    Column("signed_in_at", Integer),
+    Column("stepped_up_at", Integer),
+    Index("sessions_by_party", "party"),
     sqlite_strict=True,
 )
+
+
+class Session(Struct, frozen=True):
+    """A session of a browser. `signed_in_at` is None where the browser only pledged: the person
+    then showed nothing that proves an account. `stepped_up_at` is when they last proved it anew.
+    """
+
+    party: str
+    signed_in_at: int | None
+    stepped_up_at: int | None
 
 
 class Sessions:
@@ -36,7 +62,7 @@ class Sessions:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def begin(self, party: str, *, at: int) -> str:
+    async def begin(self, party: str, *, at: int, signed_in: bool = False) -> str:
         """Begin a session under a token of its own, and return the token."""
         token = secrets.token_urlsafe(TOKEN_BYTES)
         row = {
@@ -44,24 +70,39 @@ class Sessions:
             "party": party,
             "created_at": at,
             "expires_at": at + LIFETIME_MS,
+            "signed_in_at": at if signed_in else None,
+            "stepped_up_at": at if signed_in else None,
         }
         async with self._engine.begin() as connection:
             await connection.execute(delete(SESSIONS).where(SESSIONS.c.expires_at <= at))
             await connection.execute(insert(SESSIONS), row)
         return token
 
-    async def party_of(self, token: str, *, at: int) -> str | None:
-        """Return the party that a token speaks for; None where it speaks for nobody."""
-        query = select(SESSIONS.c.party).where(
+    async def find(self, token: str, *, at: int) -> Session | None:
+        """The session of a token; None where it has none."""
+        columns = SESSIONS.c.party, SESSIONS.c.signed_in_at, SESSIONS.c.stepped_up_at
+        query = select(*columns).where(
             SESSIONS.c.token_hash == _hash(token), SESSIONS.c.expires_at > at
         )
         row = await one_row(self._engine, query)
-        return None if row is None else str(row["party"])
+        return None if row is None else Session(**row)
+
+    async def step_up(self, token: str, *, at: int) -> None:
+        """Note that the person has just proved again who they are."""
+        this = (SESSIONS.c.token_hash == _hash(token), SESSIONS.c.signed_in_at.is_not(None))
+        async with self._engine.begin() as connection:
+            await connection.execute(update(SESSIONS).where(*this).values(stepped_up_at=at))
 
     async def end(self, token: str) -> None:
         """End a session; one that has ended stays so."""
         async with self._engine.begin() as connection:
             await connection.execute(delete(SESSIONS).where(SESSIONS.c.token_hash == _hash(token)))
+
+    async def end_all(self, party: str) -> int:
+        """End every session of a person, everywhere; return how many there were."""
+        async with self._engine.begin() as connection:
+            ended = await connection.execute(delete(SESSIONS).where(SESSIONS.c.party == party))
+        return ended.rowcount
 
 
 def _hash(token: str) -> bytes:

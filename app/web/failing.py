@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from litestar import Request, Response
-from litestar.response import Template
+from litestar.response import Redirect, Template
 
-from app.api.problems import MEDIA_TYPE, problem_of
+from app.api.problems import MEDIA_TYPE, Refused, problem_of
+from app.web.site import RoleNeededError, SignInNeededError, StepUpNeededError
 
 PROGRAM_PATHS: Final = ("/api", "/health", "/webhooks")
 
 
 def answer_failure(request: Request[Any, Any, Any], fault: Exception) -> Response[Any]:
     """Answer any exception, whatever raised it."""
+    if isinstance(fault, (SignInNeededError, StepUpNeededError)):
+        return _prove_first(request, fault)
+    if isinstance(fault, RoleNeededError):
+        fault = Refused("role_missing")
     problem = problem_of(fault)
     headers = {"cache-control": "no-store", **problem.headers}
     if request.scope["path"].startswith(PROGRAM_PATHS):
@@ -30,3 +36,17 @@ def answer_failure(request: Request[Any, Any, Any], fault: Exception) -> Respons
         status_code=problem.status,
         headers=headers,
     )
+
+
+def _prove_first(
+    request: Request[Any, Any, Any], fault: SignInNeededError | StepUpNeededError
+) -> Response[Any]:
+    """Send the browser to sign in, or to prove anew who it is, and then back here.
+
+    A form that was posted is not repeated by itself: its page is shown again.
+    """
+    here = request.url.path if request.method == "GET" else request.headers.get("referer", "/")
+    query = f"?{request.url.query}" if request.method == "GET" and request.url.query else ""
+    path = urlsplit(here).path or "/"
+    page = "/sign-in" if isinstance(fault, SignInNeededError) else "/step-up"
+    return Redirect(f"{page}?next={quote(path + query, safe='')}", status_code=303)

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qsl, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from app.web import dates
+from app.web import dates, language
 from app.web.money import brief, major, money
 
 ROOT: Final = Path(__file__).parents[2]
@@ -32,6 +33,13 @@ def paragraphs(text: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
+def with_query(path: str, query: str, **changed: object) -> str:
+    """An address with some parameters of its query changed; those that are None are left out."""
+    kept = [(name, value) for name, value in parse_qsl(query) if name not in changed]
+    put = [(name, str(value)) for name, value in changed.items() if value is not None]
+    return f"{path}?{urlencode([*kept, *put])}" if kept or put else path
+
+
 def environment(*, demo: bool, clock: Callable[[], int]) -> Environment:
     """The environment of all pages: what is not defined is an error, what is shown is escaped."""
     jinja = Environment(
@@ -40,7 +48,18 @@ def environment(*, demo: bool, clock: Callable[[], int]) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
+    # A sentence is written `{{ _("…") }}` or `{% trans %}…{% endtrans %}`; what is put into it by
+    # name is escaped, the sentence itself is ours.
+    jinja.install_gettext_callables(  # type: ignore[attr-defined]  # added by the extension
+        language.gettext,
+        language.ngettext,
+        newstyle=True,
+        pgettext=language.pgettext,
+        npgettext=language.npgettext,
+    )
+    jinja.policies["ext.i18n.trimmed"] = True
     jinja.filters |= {
         "money": money,
         "brief": brief,
@@ -52,6 +71,12 @@ def environment(*, demo: bool, clock: Callable[[], int]) -> Environment:
         "paragraphs": paragraphs,
     }
     jinja.globals |= {"asset": asset, "demo": demo, "now": clock, "time_left": dates.time_left}
+    jinja.globals |= {
+        "language": language.current,
+        "languages": language.OWN_NAMES,
+        "area_styles": (),
+        "with_query": with_query,
+    }
     # The test bank's pages ask for it also where they have none to tell.
     jinja.globals["refusal"] = ""
     return jinja

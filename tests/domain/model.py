@@ -461,7 +461,7 @@ class Model:
 
 
 _PASSED_OVER = (
-    *(e.UpdatePosted, e.PaymentMethodReplaced),
+    *(e.UpdatePosted, e.StoryChanged, e.PaymentMethodReplaced),
     *(e.NeedOffered, e.NeedAccepted, e.NeedDeclined, e.NeedReceived),
 )
 

@@ -284,8 +284,9 @@ class Walk(RuleBasedStateMachine):
     def out_of_turn(self, dice: Random) -> None:
         """Somebody does what is mostly not possible now."""
         update = do(c.PostUpdate, CREATOR, update_id=an_id(90), text=HASH)
+        story = do(c.ChangeStory, TEAM, text=HASH)
         late = do(c.CloseLatePledges, TEAM)
-        self.give(dice.choice([do(c.LaunchCampaign, CREATOR), APPROVE, update, late]))
+        self.give(dice.choice([do(c.LaunchCampaign, CREATOR), APPROVE, update, story, late]))
 
     # --- Rewards, needs, deliveries --------------------------------------------------------------
 

@@ -308,7 +308,7 @@ def _life(h: History, s: Campaign) -> None:
     creator = h.by_creator(s)
     if s.suspended and h.chance.random() < 0.7:
         h.do(s, c.ResumeCampaign, h.staff)
-    match h.chance.randrange(6):
+    match h.chance.randrange(7):
         case 0 if not s.suspended:
             h.do(s, c.SuspendCampaign, h.staff, cause="review")
         case 1:
@@ -319,6 +319,8 @@ def _life(h: History, s: Campaign) -> None:
             h.do(s, c.CloseLatePledges, creator)
         case 4:
             h.do(s, c.PostUpdate, creator, update_id=h.new_id(), text=HASH)
+        case 5:
+            h.do(s, c.ChangeStory, creator, text=h.new_id().replace("-", "") * 2)
         case _:
             h.do(s, c.UpdatePlan, creator, text=HASH)
 

@@ -22,7 +22,7 @@ from domain.returning import display_state
 from domain.state import Campaign, Funds, Pledge, Status
 from domain.terms import Terms
 from projections.backer_ledger import pledge_by_id, pledges_of, statement
-from projections.campaign_pages import CampaignPage, get_page, list_pages
+from projections.campaign_pages import CampaignPage, campaigns_of, get_page, list_pages
 from projections.creator_desk import Desk, desk
 from projections.desk_fold import DeedRow
 from projections.journal import balances, entries
@@ -109,6 +109,37 @@ def test_pages_equal_the_states(history: History) -> None:
             ]
             figures = state.figures
             assert sums == [figures.pledged_minor, figures.pledges, figures.charged_minor]
+
+    with views_of(history.log) as file:
+        read(file, check)
+
+
+@some
+@given(histories)
+def test_pages_tell_what_was_bound(history: History) -> None:
+    """Terms, stages and the creator's side are those of the submission; every story told since
+    the launch is there, with the one it replaced.
+    """
+
+    async def check(conn: AsyncConnection) -> None:
+        for state in history.campaigns:
+            page, bound = await page_of(conn, state), state.bound
+            assert page.terms == bound.terms
+            assert [(m.milestone_id, m.share_bps) for m in page.milestones] == [
+                (m.milestone_id, m.share_bps) for m in bound.milestones
+            ]
+            assert page.team == tuple(sorted({bound.creator, *bound.team}))
+            mine = [each.campaign_id for each in await campaigns_of(conn, bound.creator)]
+            assert mine == [state.campaign_id]
+            told = [
+                event.text
+                for event in facts_of(history)
+                if isinstance(event, e.StoryChanged) and event.stream == state.stream
+            ]
+            assert [change.after for change in page.story_changes] == told
+            before = [bound.text, *told]
+            assert [change.before for change in page.story_changes] == before[:-1]
+            assert page.text == before[-1]
 
     with views_of(history.log) as file:
         read(file, check)

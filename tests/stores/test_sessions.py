@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.sessions import LIFETIME_MS, Sessions
+from app.stores.sessions import LIFETIME_MS, Session, Sessions
 
 
 async def test_a_token_speaks_for_its_party(
@@ -15,9 +15,9 @@ async def test_a_token_speaks_for_its_party(
     """It does so until its end; the token itself is nowhere on the disk."""
     sessions = Sessions(engine)
     token = await sessions.begin("alice", at=1)
-    assert await sessions.party_of(token, at=LIFETIME_MS) == "alice"
-    assert await sessions.party_of(token, at=LIFETIME_MS + 1) is None
-    assert await sessions.party_of("another", at=1) is None
+    assert await sessions.find(token, at=LIFETIME_MS) == Session("alice", None, None)
+    assert await sessions.find(token, at=LIFETIME_MS + 1) is None
+    assert await sessions.find("another", at=1) is None
     assert b"alice" in on_disk()
     assert token.encode() not in on_disk()
 
@@ -28,8 +28,8 @@ async def test_a_session_can_be_ended(engine: AsyncEngine) -> None:
     one, two = await sessions.begin("alice", at=1), await sessions.begin("alice", at=1)
     await sessions.end(one)
     await sessions.end(one)
-    assert await sessions.party_of(one, at=1) is None
-    assert await sessions.party_of(two, at=1) == "alice"
+    assert await sessions.find(one, at=1) is None
+    assert await sessions.find(two, at=1) == Session("alice", None, None)
 
 
 async def test_ended_sessions_are_cleared_away(engine: AsyncEngine) -> None:

@@ -269,7 +269,7 @@ async def test_a_broken_page_helps(running: Running, monkeypatch: pytest.MonkeyP
     async def breaks(*_: object, **__: object) -> None:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr("app.web.campaigns.list_pages", breaks)
+    monkeypatch.setattr("app.web.public.campaigns.list_pages", breaks)
     page = await running.client.get("/")
     assert page.status_code == 500
     assert "Something broke on our side" in page.text

@@ -119,8 +119,9 @@ async def test_an_old_client_without_an_origin_needs_the_token(
 
 async def test_over_https_the_cookie_is_secure(running: Running, staff: Caller) -> None:
     """The cookie is bound to the host and never sent in the clear."""
+    stores = running.platform.stores
     visitors = Visitors(
-        running.platform.stores.sessions, secret=b"s" * 32, secure=True, clock=running.clock
+        stores.sessions, stores.accounts, secret=b"s" * 32, secure=True, clock=running.clock
     )
     visitor = await visitors.begin(staff.party)
     header = visitors.cookie(visitor).to_header()

@@ -19,8 +19,8 @@ from app.processes.keys import charge_key
 from app.stores.checkouts import Checkout
 from app.stores.rows import new_id
 from app.web import dates
-from app.web.campaign_view import campaign_view
-from app.web.pledging import open_payment_page
+from app.web.backer.pledging import open_payment_page
+from app.web.public.campaign_view import campaign_view
 from app.web.site import WAIT_S, PageRequest, Site
 from app.web.visitors import Visitor
 from domain.commands import WithdrawPledge
@@ -65,11 +65,11 @@ async def show_ledger(request: PageRequest, site: NamedDependency[Site]) -> Temp
     """Every pledge of this browser's backer, and what became of the money."""
     visitor = await site.visitor(request)
     lines: Sequence[PledgeLine] = ()
-    if visitor.backer:
+    if visitor.party:
         async with site.platform.views.connect() as connection:
-            lines = await pledges_of(connection, visitor.backer)
+            lines = await pledges_of(connection, visitor.party)
     entries = await _entries(site, lines)
-    return site.page("ledger.html", visitor, entries=entries, totals=totals(lines))
+    return site.page("backer/ledger.html", visitor, entries=entries, totals=totals(lines))
 
 
 def totals(lines: Sequence[PledgeLine]) -> tuple[Total, ...]:
@@ -114,14 +114,14 @@ async def find_pledge(
     are not there yet, a page that asks again by itself.
     """
     visitor = await site.visitor(request)
-    if not visitor.backer:
+    if not visitor.party:
         raise NotFoundException
     ready = await site.platform.follower.wait_for_async(at_least, WAIT_S) if at_least else True
     async with site.platform.views.connect() as connection:
         line = await pledge_by_id(connection, campaign_id, pledge_id)
     if line is None and not ready:
-        return site.page("moment.html", visitor, headers={"refresh": "1"}, status_code=503)
-    if line is None or line.backer != visitor.backer:
+        return site.page("backer/moment.html", visitor, headers={"refresh": "1"}, status_code=503)
+    if line is None or line.backer != visitor.party:
         raise NotFoundException
     return site.redirect(f"/campaigns/{campaign_id}/pledges/{line.no}?at_least={at_least}")
 
@@ -146,7 +146,7 @@ async def show_pledge(
     if line.state == "action_required":
         confirm_url = await asyncio.to_thread(_confirm_url, site, campaign_id, no)
     return site.page(
-        "pledge.html",
+        "backer/pledge.html",
         visitor,
         view=view,
         page=page,
@@ -162,7 +162,7 @@ async def _own(site: Site, visitor: Visitor, campaign_id: str, no: int) -> Pledg
     """A pledge of the visitor's; another's is as if it were not there."""
     async with site.platform.views.connect() as connection:
         line = await pledge(connection, campaign_id, no)
-    if line is None or not visitor.backer or line.backer != visitor.backer:
+    if line is None or not visitor.party or line.backer != visitor.party:
         raise NotFoundException
     return line
 
@@ -204,7 +204,7 @@ async def withdraw(
     outcome = await site.platform.engine.submit_async(
         WithdrawPledge(
             campaign_id=campaign_id,
-            by=f"backer:{visitor.backer}",
+            by=f"backer:{visitor.party}",
             command_id=new_id(),
             pledge_id=line.pledge_id,
         )
@@ -228,7 +228,7 @@ async def change_card(
         id=new_id(),
         pledge_id=line.pledge_id,
         campaign_id=campaign_id,
-        backer=visitor.backer,
+        backer=visitor.party,
         amount_minor=line.amount_minor,
         currency=line.currency,
         choices=(),
@@ -238,5 +238,5 @@ async def change_card(
         url="",
         replaces=True,
     )
-    description = site.text("another_card.txt", line=line)
+    description = site.text("backer/another_card.txt", line=line)
     return site.redirect(await open_payment_page(site, checkout, description))

@@ -1,28 +1,24 @@
-"""The public pages: home, a campaign, and what a refusal means."""
+"""Home, and what a refusal means."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Final
 
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from app.api.problems import explained, problem_type, title_of
-from app.web import dates
-from app.web.campaign_view import campaign_view, card
-from app.web.site import PageRequest, Site
+from app.web.public.campaign_view import card
+from app.web.site import Site
 from app.web.templating import asset
 from domain.state import Phase
-from projections.backer_ledger import pledges_of
 from projections.campaign_pages import list_pages
 
 MOST_LIVE: Final = 60
 MOST_PAST: Final = 12
-
-AtLeast = Annotated[int, QueryParameter(ge=0, le=2**62)]
 
 
 @get("/", include_in_schema=False)
@@ -41,34 +37,10 @@ async def home(site: NamedDependency[Site]) -> Template:
             past += await list_pages(connection, phase=phase, limit=MOST_PAST)
     shown = sorted((page for page in past if page.launched_at), key=lambda page: -page.deadline_at)
     return site.page(
-        "home.html",
+        "discover/home.html",
         live=await card(site.platform, sorted(live, key=lambda page: page.deadline_at)),
         past=await card(site.platform, shown[:MOST_PAST]),
     )
-
-
-@get("/campaigns/{campaign_id:str}", include_in_schema=False)
-async def show_campaign(
-    campaign_id: FromPath[str],
-    request: PageRequest,
-    site: NamedDependency[Site],
-    at_least: AtLeast = 0,
-) -> Template:
-    """A campaign with its five honest numbers. A backer sees their own strand in the river."""
-    page = await site.campaign(campaign_id, at_least)
-    visitor = await site.visitor(request)
-    own_day = ""
-    if visitor.backer:
-        async with site.platform.views.connect() as connection:
-            mine = await pledges_of(connection, visitor.backer)
-        days = [
-            dates.moment(pledge.made_at).date()
-            for pledge in mine
-            if pledge.campaign_id == campaign_id and pledge.standing
-        ]
-        own_day = days[0].isoformat() if days else ""
-    view = await campaign_view(site.platform, page, now=site.platform.clock(), own_day=own_day)
-    return site.page("campaign.html", visitor if visitor.backer else None, view=view, page=page)
 
 
 @get("/favicon.ico", include_in_schema=False)
@@ -84,7 +56,7 @@ async def list_problems(site: NamedDependency[Site]) -> Template:
         (problem_type(reason), title_of(reason), status, text)
         for reason, (status, text) in sorted(explained().items())
     ]
-    return site.page("problems.html", problems=problems)
+    return site.page("discover/problems.html", problems=problems)
 
 
 @get("/problems/{slug:str}", include_in_schema=False)
@@ -94,4 +66,4 @@ async def show_problem(slug: FromPath[str], site: NamedDependency[Site]) -> Temp
     if reason not in explained():
         raise NotFoundException
     status, text = explained()[reason]
-    return site.page("problem.html", title=title_of(reason), status=status, text=text)
+    return site.page("discover/problem.html", title=title_of(reason), status=status, text=text)

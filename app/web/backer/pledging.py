@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -16,8 +17,8 @@ from msgspec import Struct
 from app.payments.port import PrepareMethod
 from app.stores.checkouts import Checkout, CheckoutTakenError
 from app.stores.rows import new_id
-from app.web.campaign_view import CampaignView, campaign_view
 from app.web.money import parse_amount
+from app.web.public.campaign_view import CampaignView, campaign_view
 from app.web.site import PageRequest, Site
 from app.web.visitors import Visitor
 from domain.commands import MakePledge, PlaceHold, ReplacePaymentMethod
@@ -83,7 +84,7 @@ async def take_form(
     chosen = choose(view, form)
     if isinstance(chosen, Fault):
         return _form_page(site, visitor, view, form, chosen)
-    if not visitor.backer:
+    if not visitor.party:
         at = site.platform.clock()
         backer = await site.platform.stores.people.mint_backer(at=at)
         visitor = await site.visitors.begin(backer)
@@ -103,14 +104,14 @@ async def come_back(
     """
     visitor = await site.visitor(request)
     platform = site.platform
-    checkout = await platform.stores.checkouts.get(checkout_id, party=visitor.backer)
-    if not visitor.backer or checkout is None:
+    checkout = await platform.stores.checkouts.get(checkout_id, party=visitor.party)
+    if not visitor.party or checkout is None:
         raise NotFoundException
     method_id = checkout.method
     if not method_id:
         given = await asyncio.to_thread(platform.provider.method_of, checkout.session)
         if given is None:
-            return site.page("unfinished.html", visitor, checkout=checkout)
+            return site.page("backer/unfinished.html", visitor, checkout=checkout)
         method_id = await platform.stores.checkouts.give_method(
             checkout,
             provider=platform.provider.name,
@@ -130,7 +131,7 @@ async def _carry_out(
         outcome = await site.platform.engine.submit_async(command, key)
     except Rejection as refused:
         return site.page(
-            "too_late.html", visitor, status_code=409, checkout=checkout, refused=refused
+            "backer/too_late.html", visitor, status_code=409, checkout=checkout, refused=refused
         )
     return site.redirect(
         f"/campaigns/{checkout.campaign_id}/pledges/id/{checkout.pledge_id}"
@@ -178,7 +179,7 @@ async def _pledgeable(site: Site, campaign_id: str) -> CampaignView:
     return view
 
 
-def _form_of(form: dict[str, str]) -> PledgeForm:
+def _form_of(form: Mapping[str, str]) -> PledgeForm:
     add_ons = {
         name.removeprefix(_ADD_ON): value
         for name, value in form.items()
@@ -239,7 +240,7 @@ def _form_page(
     site: Site, visitor: Visitor, view: CampaignView, form: PledgeForm, fault: Fault | None
 ) -> Response[Any]:
     return site.page(
-        "pledge_form.html",
+        "backer/pledge_form.html",
         visitor,
         status_code=422 if fault else 200,
         view=view,
@@ -268,7 +269,7 @@ async def _check_out(
     Raises Rejection and CheckoutTakenError.
     """
     page = view.page
-    before = await site.platform.stores.checkouts.get(pledge_id, party=visitor.backer)
+    before = await site.platform.stores.checkouts.get(pledge_id, party=visitor.party)
     if before is not None and before.method:
         return return_path(pledge_id)
     hold_id = ""
@@ -277,19 +278,21 @@ async def _check_out(
         await site.platform.engine.submit_async(
             PlaceHold(
                 campaign_id=page.campaign_id,
-                by=f"backer:{visitor.backer}",
+                by=f"backer:{visitor.party}",
                 command_id=hold_id,
                 hold_id=hold_id,
-                backer=visitor.backer,
+                backer=visitor.party,
                 choices=chosen.choices,
             )
         )
-    description = site.text("charge.txt", view=view, page=page, amount_minor=chosen.amount_minor)
+    description = site.text(
+        "backer/charge.txt", view=view, page=page, amount_minor=chosen.amount_minor
+    )
     checkout = Checkout(
         id=pledge_id,
         pledge_id=pledge_id,
         campaign_id=page.campaign_id,
-        backer=visitor.backer,
+        backer=visitor.party,
         amount_minor=chosen.amount_minor,
         currency=page.currency,
         choices=chosen.choices,

@@ -1,0 +1,1 @@
+"""Finding campaigns, and the pages that explain."""

@@ -1,0 +1,1 @@
+"""The channel's staff: review, the treasurer's desk, reports, health."""
