@@ -56,6 +56,15 @@ docs: $(INSTALLED) ## Write docs/events.md from the event types
 	@$(BIN)/python -m app.event_docs > docs/events.md.new
 	@mv docs/events.md.new docs/events.md
 
+.PHONY: openapi
+openapi: $(INSTALLED) ## Write docs/openapi.json from the API's declarations
+	@$(BIN)/python -m app.api.describing > docs/openapi.json.new
+	@mv docs/openapi.json.new docs/openapi.json
+
+.PHONY: fuzz
+fuzz: $(INSTALLED) ## Send 20,000 drawn cases to the API with keys of each role (ARGS="--cases 2000")
+	@$(BIN)/python -m bench.api_fuzz $(ARGS)
+
 .PHONY: crash
 crash: $(INSTALLED) ## Kill the server in a loop while clients pledge, and audit what is left
 	@$(BIN)/python -m bench.crash $(ARGS)
@@ -67,6 +76,10 @@ bench: $(INSTALLED) ## Measure the engine beside the stock library (ARGS=--quick
 .PHONY: last-item
 last-item: $(INSTALLED) ## Sell the last piece of a reward to eight clients at once, 1,000 times
 	@$(BIN)/python -m bench.last_item $(ARGS)
+
+.PHONY: screenshots
+screenshots: $(INSTALLED) ## Take the pictures that docs/ shows, light and dark
+	@$(BIN)/python -m bench.screenshots
 
 .PHONY: lock
 lock: $(INSTALLED) ## Write requirements.lock from pyproject.toml (ARGS=--upgrade takes newer versions)

@@ -5,21 +5,23 @@ from __future__ import annotations
 from typing import Final
 
 from litestar import Litestar, Router
+from litestar.config.compression import CompressionConfig
 from litestar.di import Provide
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
 
 from app.api.access import bearer_keys
 from app.api.bodies import StrictRequest
 from app.api.health import live, ready
+from app.api.manners import manners
+from app.api.manual import PAGES as MANUAL
 from app.api.routes import HANDLERS as API
 from app.payments.test_bank.pages import test_bank_router
 from app.web.accounts.routes import HANDLERS as ACCOUNTS
+from app.web.backer.abuse import PaymentWatch
 from app.web.backer.routes import HANDLERS as BACKER
 from app.web.creator.routes import HANDLERS as CREATOR
+from app.web.demo.routes import HANDLERS as DEMO
 from app.web.discover.routes import HANDLERS as DISCOVER
 from app.web.failing import answer_failure
 from app.web.language import speak
@@ -37,6 +39,9 @@ from app.wiring import Platform
 MAX_BODY_BYTES: Final = 2**20
 """What a request may send, where its address does not say otherwise."""
 
+UNCOMPRESSED: Final = ["^/api/v1/", "/live$", "^/pictures/", r"\.(pdf|parquet|png|woff2)$"]
+"""Addresses whose answers are streams, compressed already, or made for programs in bulk."""
+
 PAGES: Final = (
     static_file,
     *DISCOVER,
@@ -46,6 +51,7 @@ PAGES: Final = (
     *MAIL,
     *CREATOR,
     *STAFF,
+    *MANUAL,
 )
 """Every page, each area's in its own `routes`."""
 
@@ -65,12 +71,22 @@ def create_app(platform: Platform) -> Litestar:
     return Litestar(
         route_handlers=[
             _api(platform),
-            Router("/", route_handlers=[live, ready, hear_test_bank, *PAGES]),
+            Router(
+                "/",
+                route_handlers=[
+                    live,
+                    ready,
+                    hear_test_bank,
+                    *PAGES,
+                    *(DEMO if settings.demo else ()),
+                ],
+            ),
             test_bank_router(
                 platform.bank,
                 clock=platform.clock,
                 static_path=STATIC_PATH,
                 with_disputes=settings.demo,
+                watch=PaymentWatch(platform),
             ),
         ],
         dependencies={
@@ -79,9 +95,13 @@ def create_app(platform: Platform) -> Litestar:
         },
         exception_handlers={Exception: answer_failure},
         middleware=[speak],
+        compression_config=CompressionConfig(
+            backend="gzip", gzip_compress_level=6, exclude=UNCOMPRESSED
+        ),
         before_send=[add_security_headers],
         template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(templates)),
-        openapi_config=_openapi(),
+        # The API describes itself, from the same declarations (`app.api.describing`).
+        openapi_config=None,
         request_max_body_size=MAX_BODY_BYTES,
         # Who serves the application decides where its log goes.
         logging_config=None,
@@ -93,20 +113,9 @@ def _api(platform: Platform) -> Router:
     return Router(
         "/api/v1",
         route_handlers=[*API],
-        middleware=[bearer_keys(platform.stores.keys, platform.clock)],
+        middleware=[
+            bearer_keys(platform.stores.keys, platform.stores.accounts, platform.clock),
+            manners(platform.settings.api_rate),
+        ],
         request_class=StrictRequest,
-        security=[{"key": []}],
-    )
-
-
-def _openapi() -> OpenAPIConfig:
-    return OpenAPIConfig(
-        title="Tributary",
-        version="1",
-        path="/openapi",
-        render_plugins=[JsonRenderPlugin(path="/api.json")],
-        use_handler_docstrings=True,
-        components=Components(
-            security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}
-        ),
     )

@@ -14,12 +14,13 @@ import click
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from app.audit.commands import audit
+from app.cli_people import find_channel, people
 from app.engine import clock_ms
 from app.settings import Settings, SettingsError, load_settings
-from app.stores.api_keys import ApiKeys, Scope, UnknownKeyError
+from app.stores.api_keys import ApiKey, ApiKeys, Scope, UnknownKeyError, beyond_role
 from app.stores.database import open_people
 from app.stores.people import People, Role
 from domain.money import format_minor
@@ -74,6 +75,7 @@ def main(context: click.Context, data_dir: Path | None, *, json: bool) -> None:
 
 
 main.add_command(audit)
+main.add_command(people)
 
 _host = click.option("--host", help="Where to listen (default 127.0.0.1).")
 _port = click.option("--port", type=int, help="On which port (default 8000).")
@@ -185,16 +187,25 @@ def keys() -> None:
     "--scope", "scopes", multiple=True, type=click.Choice(get_args(Scope)), help="Repeatable."
 )
 @click.option("--days", type=click.IntRange(1), help="How long the key works (default: for ever).")
+@click.option("--channel", help="Where its role counts: a channel's id or name (default: all).")
 @click.pass_obj
 def create_key(
-    options: Options, role: Role, owner: str | None, scopes: tuple[Scope, ...], days: int | None
+    options: Options,
+    role: Role,
+    owner: str | None,
+    scopes: tuple[Scope, ...],
+    days: int | None,
+    channel: str | None,
 ) -> None:
     """Make a key and print its token."""
+    if beyond := beyond_role(role, scopes):
+        raise click.ClickException(f"A key of the role {role} cannot have: {', '.join(beyond)}.")
 
     async def create() -> None:
         engine = await open_people(options.settings.people_path)
         try:
             at = clock_ms()
+            channel_id = (await find_channel(engine, channel)).id if channel else ""
             party = owner or await People(engine).add_person(role, at=at)
             token, key = await ApiKeys(engine).create(
                 role=role,
@@ -202,11 +213,12 @@ def create_key(
                 scopes=scopes or None,
                 at=at,
                 expires_at=None if days is None else at + days * DAY_MS,
+                channel=channel_id,
             )
         finally:
             await engine.dispose()
         if options.json:
-            options.answer({"token": token, "id": key.id, "role": role, "owner": party})
+            options.answer({"token": token, **_told(key)})
         else:
             click.echo(token)
         click.echo(f"Key {key.id} of {key.by}. This token is not shown again.", err=True)
@@ -225,15 +237,37 @@ def list_keys(options: Options) -> None:
             found = await ApiKeys(engine).all()
         finally:
             await engine.dispose()
-        table = Table("id", "role", "owner", "scopes", "created", "ends", box=None)
+        # Ids are copied from here: they are folded where the screen is narrow, never cut.
+        table = Table(
+            *(Column(name, no_wrap=True) for name in ("id", "role")),
+            *(Column(name, overflow="fold") for name in ("channel", "owner")),
+            *("scopes", "created", "ends"),
+            box=None,
+        )
         for key in found:
             ends = _day(min(filter(None, (key.revoked_at, key.expires_at)), default=None))
             scopes = " ".join(sorted(key.scopes))
-            table.add_row(key.id, key.role, key.owner, scopes, _day(key.created_at), ends)
+            table.add_row(
+                key.id, key.role, key.channel, key.owner, scopes, _day(key.created_at), ends
+            )
         Console(stderr=options.json, soft_wrap=True).print(table)
-        options.answer([{"id": key.id, "role": key.role, "owner": key.owner} for key in found])
+        options.answer([_told(key) for key in found])
 
     _run(show())
+
+
+def _told(key: ApiKey) -> dict[str, object]:
+    """A key as the commands answer it to machines; times ms UTC, `channel` empty for all."""
+    return {
+        "id": key.id,
+        "role": key.role,
+        "owner": key.owner,
+        "channel": key.channel,
+        "scopes": sorted(key.scopes),
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+    }
 
 
 def _day(at: int | None) -> str:

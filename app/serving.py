@@ -6,16 +6,17 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from types import FrameType
 
 import uvicorn
 
 from app.asgi import create_app
+from app.demo.clock import DemoClock
 from app.demo.driver import drive
-from app.demo.plans import PLANS
+from app.demo.plans import CHANNELS, channel_plan
 from app.demo.seed import Seeder
 from app.engine import clock_ms
 from app.settings import Settings
-from app.simulation.run import SimulatedClock
 from app.wiring import Platform, open_platform
 from domain.terms import DAY_MS
 
@@ -31,13 +32,14 @@ async def serve(settings: Settings) -> None:
 
 async def serve_demo(settings: Settings, say: Callable[[str], None]) -> None:
     """Fill an empty platform with sample campaigns, serve it, and keep pledging to it."""
-    clock = SimulatedClock()
-    async with open_platform(settings, clock=lambda: clock.now or clock_ms()) as platform:
+    clock = DemoClock()
+    async with open_platform(settings, clock=clock) as platform:
         if platform.log.last()[0]:
             say(f"The campaigns in {settings.data_dir} are served as they are.")
         else:
-            say("Making sample campaigns: a few seconds …")
-            await Seeder(platform, clock, PLANS, clock_ms()).run()
+            say("Making three years of sample campaigns: half a minute …")
+            channels = [channel_plan(name) for name in CHANNELS]
+            await Seeder(platform, clock, channels, clock_ms()).run()
             platform.follower.catch_up()
         clock.now = 0
         say(_welcome(settings, await _demo_keys(platform)))
@@ -48,6 +50,19 @@ async def serve_demo(settings: Settings, say: Callable[[str], None]) -> None:
             driver.cancel()
             with suppress(asyncio.CancelledError):
                 await driver
+
+
+class _Server(uvicorn.Server):
+    """Tells the platform at once when it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, platform: Platform) -> None:
+        super().__init__(config)
+        self._platform = platform
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal came."""
+        self._platform.stopping = True
+        super().handle_exit(sig, frame)
 
 
 async def serve_platform(platform: Platform) -> None:
@@ -66,7 +81,7 @@ async def serve_platform(platform: Platform) -> None:
     )
     platform.start()
     try:
-        await uvicorn.Server(config).serve()
+        await _Server(config, platform).serve()
     finally:
         await platform.stop()
 
@@ -90,13 +105,14 @@ def _welcome(settings: Settings, token: str) -> str:
     return f"""
 Tributary is at {url}   (demo: no real money)
 
-  1. {url}/                 the campaigns; in a fresh demo one closes in four minutes, at 96 %
-  2. Open it, choose a reward and pledge: the test bank's page offers cards that work and
-     cards that fail.
-  3. {url}/me               your pledges and a statement that adds up
-  4. The cancelled campaign: "Where the money is" says what went back and what did not.
+  1. {url}/                 36 campaigns in two channels; one closes in four minutes, at 96 %
+  2. Open it, choose "A roof evening for eight" and pledge with the card that declines later:
+     the river shows your own strand, {url}/me your pledges and a statement that adds up.
+  3. {url}/demo             close it now; then {url}/outbox: the mail leads to the fix.
+  4. {url}/demo/as/creator  a creator's desk: quote a refund, ask for a payout;
+     {url}/demo/as/treasurer approves it. The whole site in Chinese: {url}/?lang=zh
   5. curl -H 'Authorization: Bearer {token}' \\
-          '{url}/api/v1/events?after=0&limit=3'
+          '{url}/api/v1/events?after=0&limit=3'      ({url}/api describes the rest)
   6. In another terminal: .venv/bin/tributary audit replay; .venv/bin/tributary audit verify
 
 Ctrl-C ends it; the data stay in {settings.data_dir} (delete the directory to begin anew).

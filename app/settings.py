@@ -11,6 +11,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Mapping
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -22,12 +23,17 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "host": "TRIBUTARY_HOST",
     "port": "TRIBUTARY_PORT",
     "public_url": "TRIBUTARY_PUBLIC_URL",
+    "api_rate": "TRIBUTARY_API_RATE",
     "secret": "TRIBUTARY_SECRET",
     "test_bank_secret": "TRIBUTARY_TEST_BANK_SECRET",
+    "smtp_url": "TRIBUTARY_SMTP_URL",
+    "mail_from": "TRIBUTARY_MAIL_FROM",
 }
 """The environment variable of each setting that has one."""
 
 DEFAULT_DATA_DIR: Final = Path("var")
+DEFAULT_API_RATE: Final = 2_000
+MAX_API_RATE: Final = 1_000_000
 SECRET_MIN_CHARACTERS: Final = 32
 LAST_PORT: Final = 65535
 
@@ -40,8 +46,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Everything that is set from outside. Made by `load_settings`.
 
     `secret` signs sessions and forms. `test_bank_secret` signs what the test bank notifies us of.
-    `public_url` is how browsers reach us, without a slash at its end. With `demo` the visitor may
-    step into ready-made roles without signing in: never where real money moves.
+    `public_url` is how browsers reach us, without a slash at its end. `smtp_url` is the server that
+    takes our mails, empty where none is sent; `mail_from` is who sends them. With `demo` the
+    visitor may step into ready-made roles without signing in: never where real money moves.
+    `api_rate` is how many requests a second each API key may make in the long run; 0 sets no limit.
     """
 
     data_dir: Path
@@ -50,11 +58,20 @@ class Settings(Struct, frozen=True, kw_only=True):
     public_url: str
     secret: bytes
     test_bank_secret: bytes
+    smtp_url: str = ""
+    mail_from: str = ""
     demo: bool
+    api_rate: int = DEFAULT_API_RATE
 
     def __repr__(self) -> str:
         """Show where things are, never a secret: a repr ends in logs."""
         return f"Settings(data_dir={str(self.data_dir)!r}, public_url={self.public_url!r})"
+
+    @property
+    def sender(self) -> str:
+        """Who sends our mails: `mail_from`, else an address at the host of `public_url`."""
+        host = urlsplit(self.public_url).hostname
+        return self.mail_from or f"Tributary <no-reply@{host}>"
 
     @property
     def log_path(self) -> Path:
@@ -65,6 +82,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def views_path(self) -> Path:
         """The read models; can be thrown away and rebuilt from the log."""
         return self.data_dir / "views.db"
+
+    @property
+    def search_path(self) -> Path:
+        """The search index; made anew where it is missing."""
+        return self.data_dir / "search.db"
 
     @property
     def work_path(self) -> Path:
@@ -111,7 +133,10 @@ def load_settings(
         public_url=_public_url(_value(env, "public_url") or f"http://{_in_url(host)}:{port}"),
         secret=secret,
         test_bank_secret=_secret(env, "test_bank_secret") or _derived(secret, b"test_bank"),
+        smtp_url=_smtp_url(_value(env, "smtp_url")),
+        mail_from=_sender(_value(env, "mail_from")),
         demo=demo,
+        api_rate=_rate(_value(env, "api_rate") or str(DEFAULT_API_RATE)),
     )
 
 
@@ -147,6 +172,14 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _rate(text: str) -> int:
+    if not text.isdecimal() or not int(text) <= MAX_API_RATE:
+        raise SettingsError(
+            f"{ENVIRONMENT['api_rate']} must be a number from 0 (no limit) to {MAX_API_RATE}"
+        )
+    return int(text)
+
+
 def _in_url(host: str) -> str:
     """Write an IPv6 address as a URL wants it; an address that means "all" becomes this machine."""
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - only compared
@@ -160,6 +193,32 @@ def _public_url(url: str) -> str:
     if parts.scheme not in {"http", "https"} or url != f"{parts.scheme}://{parts.netloc}":
         raise SettingsError(f"{ENVIRONMENT['public_url']} must be like https://example.org")
     return url
+
+
+def _smtp_url(url: str) -> str:
+    """Check `smtps://user:password@host:465` or `smtp://host:587`; no message repeats it."""
+    if not url:
+        return ""
+    variable = ENVIRONMENT["smtp_url"]
+    try:
+        parts = urlsplit(url)
+        whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole or parts.scheme not in {"smtp", "smtps"} or parts.path.strip("/") or parts.query:
+        raise SettingsError(f"{variable} must be like smtps://USER:PASSWORD@HOST:465")
+    return url
+
+
+def _sender(text: str) -> str:
+    """Check `Name <name@example.org>`."""
+    if not text:
+        return ""
+    _, address = parseaddr(text)
+    local, _, host = address.rpartition("@")
+    if not local or not host or any(character in text for character in "\r\n"):
+        raise SettingsError(f"{ENVIRONMENT['mail_from']} must be like Name <name@example.org>")
+    return text
 
 
 def _secret(env: Mapping[str, str], setting: str) -> bytes | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from litestar import Request
 from litestar.connection import ASGIConnection
@@ -13,18 +13,50 @@ from litestar.middleware import AbstractAuthenticationMiddleware, Authentication
 from litestar.types import ASGIApp
 
 from app.api.problems import Refused
-from app.stores.api_keys import ApiKey, ApiKeys, Scope
+from app.stores.accounts import Accounts, Grant
+from app.stores.api_keys import CACHE_MS, CACHED_KEYS, ApiKey, ApiKeys, Scope
 
 ApiRequest = Request[None, ApiKey, State]
 """A request whose key was checked: `request.auth`."""
+
+OFFICES: Final = frozenset({"staff", "treasurer", "auditor"})
+"""Roles that somebody has in a channel, and may lose."""
+
+
+class Offices:
+    """Whether people still have the roles for which their keys were made.
+
+    A key for a role in a channel counts only as long as its owner has that role there. Asked once
+    in a few seconds for each key in use.
+    """
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+        self._seen: dict[str, tuple[int, bool]] = {}
+
+    async def holds(self, key: ApiKey, at: int) -> bool:
+        """Tell whether the role that a key speaks in is its owner's now."""
+        if not key.channel or key.role not in OFFICES:
+            return True
+        seen_at, holds = self._seen.get(key.id, (-CACHE_MS, False))
+        if not 0 <= at - seen_at < CACHE_MS:
+            grants = await self._accounts.grants_of(key.owner)
+            holds = Grant(key.channel, key.role) in grants
+            if len(self._seen) >= CACHED_KEYS:
+                self._seen.clear()
+            self._seen[key.id] = (at, holds)
+        return holds
 
 
 class _BearerKeys(AbstractAuthenticationMiddleware):
     """Checks the key before anything of the body is read."""
 
-    def __init__(self, app: ASGIApp, keys: ApiKeys, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, app: ASGIApp, keys: ApiKeys, offices: Offices, clock: Callable[[], int]
+    ) -> None:
         super().__init__(app)
         self._keys = keys
+        self._offices = offices
         self._clock = clock
 
     async def authenticate_request(
@@ -33,25 +65,38 @@ class _BearerKeys(AbstractAuthenticationMiddleware):
         """Return whose key it is. Raises Refused."""
         scheme, _, token = connection.headers.get("authorization", "").partition(" ")
         key = None
+        at = self._clock()
         if scheme.lower() == "bearer":
-            key = await self._keys.authenticate(token.strip(), at=self._clock())
+            key = await self._keys.authenticate(token.strip(), at=at)
         if key is None:
             raise Refused("key_missing")
+        if not await self._offices.holds(key, at):
+            raise Refused("key_missing", "The key's owner has its role in this channel no more.")
         return AuthenticationResult(user=None, auth=key)
 
 
-def bearer_keys(keys: ApiKeys, clock: Callable[[], int]) -> Callable[[ASGIApp], ASGIApp]:
+def bearer_keys(
+    keys: ApiKeys, accounts: Accounts, clock: Callable[[], int]
+) -> Callable[[ASGIApp], ASGIApp]:
     """The middleware for routers that only answer to keys."""
+    offices = Offices(accounts)
     # A plain function: routers are copied in depth, and a function is not.
-    return lambda app: _BearerKeys(app, keys, clock)
+    return lambda app: _BearerKeys(app, keys, offices, clock)
 
 
-def needs(*scopes: Scope) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
+class Needs:
+    """Lets a key pass that has one of the scopes; the API's description names them."""
+
+    def __init__(self, scopes: frozenset[Scope]) -> None:
+        self.scopes = scopes
+
+    def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        """Raise Refused for a key that has none of them."""
+        if self.scopes.isdisjoint(connection.auth.scopes):
+            said = " or ".join(sorted(self.scopes))
+            raise Refused("scope_missing", f"This takes a key with {said}.")
+
+
+def needs(*scopes: Scope) -> Needs:
     """A guard that lets a key pass which has one of these scopes; raises Refused for others."""
-    wanted = frozenset(scopes)
-
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        if wanted.isdisjoint(connection.auth.scopes):
-            raise Refused("scope_missing", f"This takes a key with {' or '.join(sorted(wanted))}.")
-
-    return guard
+    return Needs(frozenset(scopes))

@@ -6,11 +6,11 @@ ApprovePayout. Texts and rewards are sent in full; their texts go to the content
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
 from typing import Annotated, Any, Final, cast, get_args
 
 import msgspec
-from litestar import Response, post
+from litestar import Response
 from litestar.di import NamedDependency
 from litestar.enums import RequestEncodingType
 from litestar.handlers import HTTPRouteHandler
@@ -18,7 +18,8 @@ from litestar.params import BodyKwarg, FromPath
 from msgspec import Meta, Struct
 from msgspec.structs import FieldInfo, fields
 
-from app.api.access import ApiRequest, needs
+from app.api.access import ApiRequest
+from app.api.addresses import Notes, writes
 from app.api.answers import ActionOut, action_out
 from app.api.backers import require_own_method
 from app.api.bodies import (
@@ -28,16 +29,18 @@ from app.api.bodies import (
     Count,
     Minor,
     RewardIn,
+    StoryIn,
     TextIn,
     Time,
     Word,
 )
 from app.api.intake import reward_of, text_of
 from app.api.repeating import idempotency_key, planned
-from app.stores.api_keys import Scope
+from app.stores.api_keys import ApiKey, Scope
 from app.stores.rows import new_id
 from app.wiring import Platform
 from domain import commands as c
+from domain.state import Campaign
 from domain.terms import Choice, Reward
 
 _COMMON: Final = frozenset(field.name for field in fields(c.Command))
@@ -102,7 +105,7 @@ ACTIONS: Final = (
 def body_type(command: type[c.Command]) -> type[Body]:
     """The body that asks for a command: its own fields, within the bounds of the edge."""
     shaped: list[Any] = [
-        (field.name, _edge_type(field.name, field.type), *_default(field))
+        (field.name, _edge_type(command, field.name, field.type), *_default(field))
         for field in fields(command)
         if field.name not in _COMMON
     ]
@@ -122,8 +125,10 @@ def _default(field: FieldInfo) -> tuple[Any, ...]:
     return () if field.required else (field.default,)
 
 
-def _edge_type(name: str, kind: Any) -> Any:  # noqa: ANN401 - the type of any field
+def _edge_type(command: type[c.Command], name: str, kind: Any) -> Any:  # noqa: ANN401 - any type
     """How a field of a command is sent: bounded, and in full where the command has a hash."""
+    if command is c.ChangeStory and name == "text":
+        return StoryIn
     if kind is str:
         return TextIn if name == "text" else Word
     if kind is Reward:
@@ -145,7 +150,10 @@ async def _facts(platform: Platform, body: Body) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for field in fields(body):
         value: object = getattr(body, field.name)
-        if isinstance(value, TextIn):
+        if isinstance(value, StoryIn):
+            story = msgspec.structs.asdict(value)
+            value = await platform.stores.content.put(story, at=platform.clock())
+        elif isinstance(value, TextIn):
             value = await text_of(platform, value, platform.clock())
         elif isinstance(value, RewardIn):
             value = await reward_of(platform, value, platform.clock())
@@ -157,6 +165,36 @@ async def _facts(platform: Platform, body: Body) -> dict[str, Any]:
 
 def _chosen(part: object) -> object:
     return Choice(part.reward_id, part.quantity) if isinstance(part, ChoiceIn) else part
+
+
+async def actor_of(platform: Platform, key: ApiKey, campaign_id: str, body: Body) -> str:
+    """Who acts: the key's owner; on a pledge of an earlier party that joined the owner's account,
+    that party.
+    """
+    pledge_id = getattr(body, "pledge_id", "")
+    if key.role != "backer" or not pledge_id:
+        return key.by
+    parties = await platform.stores.accounts.parties_of(key.owner)
+    if len(parties) == 1:
+        return key.by
+    backer = await _backer_of(platform, campaign_id, pledge_id)
+    return f"backer:{backer}" if backer in parties else key.by
+
+
+async def _require_backers_method(platform: Platform, command: c.ReplacePaymentMethod) -> None:
+    backer = await _backer_of(platform, command.campaign_id, command.pledge_id)
+    if backer:  # else the rules say what is wrong
+        await require_own_method(platform, backer, command.payment_method)
+
+
+async def _backer_of(platform: Platform, campaign_id: str, pledge_id: str) -> str:
+    """Whose pledge it is; empty where there is none."""
+
+    def look(state: Campaign) -> str:
+        no = state.no_by_id.get(pledge_id)
+        return "" if no is None else state.pledges[no - 1].backer
+
+    return await asyncio.to_thread(platform.engine.inspect, campaign_id, look)
 
 
 def action_handler(action: Action) -> HTTPRouteHandler:
@@ -172,14 +210,15 @@ def action_handler(action: Action) -> HTTPRouteHandler:
         async def build() -> c.Command:
             return action.command(
                 campaign_id=campaign_id,
-                by=request.auth.by,
+                by=await actor_of(platform, request.auth, campaign_id, data),
+                acting_in=request.auth.channel,
                 command_id=new_id(),
                 **await _facts(platform, data),
             )
 
         command = await planned(platform, request, action.command, build)
         if isinstance(command, c.ReplacePaymentMethod):
-            await require_own_method(platform, request.auth, command.payment_method)
+            await _require_backers_method(platform, command)
         key = idempotency_key(request, action.command.__name__)
         return action_out(campaign_id, await platform.engine.submit_async(command, key))
 
@@ -188,12 +227,11 @@ def action_handler(action: Action) -> HTTPRouteHandler:
     if not any(field.required for field in fields(body)):
         act.__kwdefaults__ = {"data": body()}
     act.__doc__ = action.command.__doc__
-    register: Callable[..., HTTPRouteHandler] = post(
+    declare = writes(
         f"/campaigns/{{campaign_id:str}}/{action.path}",
-        guards=[needs(*action.scopes)],
+        *action.scopes,
+        notes=Notes(area="Commands", command=True),
         name=action.command.__name__,
-        operation_id=action.command.__name__,
-        status_code=200,
         summary=(action.command.__doc__ or "").strip().partition(".")[0],
     )
-    return register(act)
+    return declare(act)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from litestar import post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from app.api.access import ApiRequest, needs
+from app.api.access import ApiRequest
+from app.api.addresses import SAMPLE_ID, Notes, writes
 from app.api.bodies import BackerIn, PaymentMethodIn
 from app.api.problems import Refused
 from app.api.repeating import planned
-from app.stores.api_keys import ApiKey
 from app.stores.people import UnknownPartyError
 from app.wiring import Platform
 
@@ -33,7 +32,14 @@ class PaymentMethodOut(Struct, frozen=True):
     payment_method: str
 
 
-@post("/backers", guards=[needs("backers:write", "pledges:import")], summary="Mint backers")
+@writes(
+    "/backers",
+    "backers:write",
+    "pledges:import",
+    status=201,
+    notes=Notes(area="Pledges", reasons=("idempotency_key_reused",), example={"count": 2}),
+    summary="Mint backers",
+)
 async def mint_backer(
     request: ApiRequest,
     platform: NamedDependency[Platform],
@@ -49,7 +55,17 @@ async def mint_backer(
     return await planned(platform, request, BackerOut, mint)
 
 
-@post("/payment-methods", guards=[needs("pledges:import")], summary="Keep a payment method")
+@writes(
+    "/payment-methods",
+    "pledges:import",
+    status=201,
+    notes=Notes(
+        area="Pledges",
+        reasons=("idempotency_key_reused",),
+        example={"backer_id": SAMPLE_ID, "reference": "pm_4242"},
+    ),
+    summary="Keep a payment method",
+)
 async def keep_payment_method(
     data: JSONBody[PaymentMethodIn], request: ApiRequest, platform: NamedDependency[Platform]
 ) -> PaymentMethodOut:
@@ -78,10 +94,8 @@ async def keep_payment_method(
     return await planned(platform, request, PaymentMethodOut, keep)
 
 
-async def require_own_method(platform: Platform, key: ApiKey, method_id: str) -> None:
-    """Raise Refused unless the method is the key's owner's, or the key may name anybody's."""
-    if "pledges:import" in key.scopes:
-        return
+async def require_own_method(platform: Platform, backer: str, method_id: str) -> None:
+    """Raise Refused unless the backer has this payment method."""
     known = await platform.stores.methods.resolve([method_id])
-    if method_id not in known or known[method_id].party != key.owner:
+    if method_id not in known or known[method_id].party != backer:
         raise Refused("payment_method_unknown")

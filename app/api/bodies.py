@@ -13,6 +13,9 @@ from app.api.problems import Refused
 from domain.events import Visibility
 from domain.terms import Model, Terms
 
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+
 SAFE_INTEGER: Final = 2**53 - 1
 """The largest whole number that every JSON reader keeps exactly."""
 LAST_TIME_MS: Final = 253_402_300_799_999
@@ -76,6 +79,32 @@ class TextIn(Body, frozen=True, kw_only=True):
     body: Text = ""
 
 
+class TranslationIn(Body, frozen=True, kw_only=True):
+    """A campaign's texts in another language; what is left out is shown in the first one."""
+
+    title: Annotated[str, Meta(max_length=200)] = ""
+    blurb: Annotated[str, Meta(max_length=500)] = ""
+    story: Text = ""
+    risks: Text = ""
+
+
+class StoryIn(Body, frozen=True, kw_only=True):
+    """All the texts of a campaign. `cover` is the hash of a picture that was uploaded before, or
+    empty; `category` one of the categories' slugs; `translations` are by language (`zh-Hans`).
+    """
+
+    title: Title
+    blurb: Annotated[str, Meta(max_length=500)] = ""
+    story: Text = ""
+    risks: Text = ""
+    category: Word = ""
+    language: Word = "en"
+    cover: Word = ""
+    translations: Annotated[dict[Word, TranslationIn], Meta(max_length=10)] = msgspec.field(
+        default_factory=dict
+    )
+
+
 class ShippingIn(Body, frozen=True, kw_only=True):
     """What sending one piece to a region costs: a country code, `US-CA`, or `*` for the rest."""
 
@@ -127,6 +156,12 @@ class CampaignIn(Body, frozen=True, kw_only=True):
     blurb: Annotated[str, Meta(max_length=500)] = ""
     story: Text = ""
     risks: Text = ""
+    category: Word = ""
+    language: Word = "en"
+    cover: Word = ""
+    translations: Annotated[dict[Word, TranslationIn], Meta(max_length=10)] = msgspec.field(
+        default_factory=dict
+    )
     model: Model
     currency: Word
     goal_minor: Minor
@@ -171,10 +206,19 @@ def decode_body(body: bytes, kind: Any) -> Any:  # noqa: ANN401 - the same
         raise Refused("body_invalid", f"{fault}.") from fault
 
 
+def require_media_type(request: ApiRequest, *taken: str) -> None:
+    """Raise Refused where a body says of itself that it is something else; it may say nothing."""
+    said = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if said and said not in taken:
+        raise Refused("media_type_unsupported", f"This address takes {' or '.join(taken)}.")
+
+
 class StrictRequest(ApiRequest):
     """Reads a body strictly as what its handler takes: `"5"` is no number here."""
 
     async def json(self) -> Any:  # noqa: ANN401 - as the framework declares it
         """Return the body as the handler's `data` is annotated. Raises Refused."""
+        if await self.body():
+            require_media_type(self, JSON)
         field = self.route_handler.parsed_data_field
         return decode_body(await self.body(), Any if field is None else field.annotation)

@@ -6,29 +6,45 @@ import asyncio
 from typing import Annotated, Final
 
 import msgspec
-from litestar import Response, get
+from litestar import Response
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 from msgspec import Raw, Struct
 
-from app.api.access import ApiRequest, needs
+from app.api.access import ApiRequest
+from app.api.addresses import reads
 from app.api.answers import POSITION_HEADER
+from app.api.bodies import NDJSON
 from app.wiring import Platform
 
-NDJSON: Final = "application/x-ndjson"
 MAX_EVENTS: Final = 10_000
 
 _encoder = msgspec.json.Encoder()
 
 
 class EventOut(Struct, frozen=True):
-    """An event with its place in the log. `event` is the stored body, untouched."""
+    """An event with its place in the log. `event` is the stored body, untouched (docs/events)."""
 
     position: int
     event: Raw
 
 
-@get("/events", guards=[needs("events:read")], summary="Read the log")
+class _Place(Struct, frozen=True):
+    """What of an event says where it belongs."""
+
+    channel: str = ""
+
+
+_place: Final = msgspec.json.Decoder(_Place)
+
+
+@reads(
+    "/events",
+    "events:read",
+    area="Auditors",
+    summary="Read the log",
+    headers={POSITION_HEADER: "The last position that was looked at: go on after it."},
+)
 async def read_events(
     request: ApiRequest,
     platform: NamedDependency[Platform],
@@ -38,13 +54,23 @@ async def read_events(
     """Read up to `limit` events after a position, in their order.
 
     A JSON array, or one object a line where the request accepts `application/x-ndjson`. The
-    header `Tributary-Position` names the last event's place: go on from there.
+    header `Tributary-Position` names the last event's place: go on from there. A key of a channel
+    reads that channel's events; positions of others are left out.
     """
     rows = await asyncio.to_thread(platform.log.read, after, limit)
-    events = [EventOut(row.position, Raw(row.body)) for row in rows]
+    channel = request.auth.channel
+    events = [
+        EventOut(row.position, Raw(row.body))
+        for row in rows
+        if not channel or _place.decode(row.body).channel == channel
+    ]
     lines = NDJSON in request.headers.get("accept", "")
+    last = rows[-1].position if rows else after
+    headers = {POSITION_HEADER: str(last), "vary": "authorization, accept"}
+    if len(rows) == limit:
+        headers["link"] = f'<{request.url.path}?after={last}&limit={limit}>; rel="next"'
     return Response(
         _encoder.encode_lines(events) if lines else _encoder.encode(events),
         media_type=NDJSON if lines else "application/json",
-        headers={POSITION_HEADER: str(rows[-1].position if rows else after)},
+        headers=headers,
     )

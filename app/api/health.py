@@ -20,12 +20,15 @@ ANSWER_S: Final = 2.0
 _logger = logging.getLogger(__name__)
 
 
-class Health(Struct, frozen=True):
-    """`position` is the log's last, `lag` by how many events the views are behind it."""
+class Health(Struct, frozen=True, omit_defaults=True):
+    """`position` is the log's last, `lag` by how many events the views are behind it. `mail` says
+    why mails wait; it is left out where they do not.
+    """
 
     status: str
     position: int | None = None
     lag: int | None = None
+    mail: str = ""
 
 
 @get("/health/live", summary="Is the process alive?")
@@ -50,4 +53,14 @@ async def ready(platform: NamedDependency[Platform]) -> Response[Health]:
     lag = position - platform.follower.position
     if lag > MOST_LAG:
         return Response(Health("the views are behind", position, lag), status_code=503)
-    return Response(Health("ready", position, lag))
+    return Response(Health("ready", position, lag, await _mail(platform)))
+
+
+async def _mail(platform: Platform) -> str:
+    """Why mails stand still. The site is ready all the same: nobody waits for a mail on a page."""
+    if platform.mail_run.fault:
+        return f"mails stand still: {platform.mail_run.fault}"
+    mail = await platform.mail.health()
+    if mail.sends or not mail.waiting or platform.settings.demo:
+        return ""
+    return f"{mail.waiting} mails wait: no SMTP server is set"

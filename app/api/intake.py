@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-import msgspec
-
 from app.api.bodies import CampaignIn, MilestoneIn, NeedIn, RewardIn, TextIn
 from app.api.problems import Refused
+from app.publishing import (
+    Manuscript,
+    Wording,
+    put_note,
+    put_wording,
+    require_fit,
+    terms_for,
+    with_texts,
+)
 from app.stores.api_keys import ApiKey
 from app.stores.channels import Channel, UnknownChannelError
 from app.stores.rows import new_id
 from app.wiring import Platform
-from domain import errors
-from domain.lifecycle import submission_faults
-from domain.terms import Milestone, Need, Reward, ShippingFee, Submission, Terms
+from domain.terms import Milestone, Need, Reward, ShippingFee, Submission
 
 
 async def channel_of(platform: Platform, named: str) -> Channel:
@@ -51,9 +54,6 @@ async def submission_of(
     is_staff = "staff" in key.scopes
     if not is_staff and (data.terms is not None or data.first_time_creator is not None):
         raise Refused("scope_missing", "Only a staff key sets terms or knows a creator.")
-    if data.currency not in channel.currencies:
-        known = ", ".join(channel.currencies)
-        raise errors.ContentInvalid(f"The channel's currencies are {known}.")
     bare = Submission(
         creator=creator,
         team=data.team,
@@ -61,71 +61,44 @@ async def submission_of(
         currency=data.currency,
         goal_minor=data.goal_minor,
         deadline_at=data.deadline_at,
-        terms=_terms(data, channel),
+        terms=terms_for(data.model, data.terms or channel.terms),
         rewards=tuple(_reward(reward, "") for reward in data.rewards),
         needs=tuple(_need(need, "") for need in data.needs),
         milestones=tuple(_milestone(milestone, "") for milestone in data.milestones),
         first_time_creator=data.first_time_creator is not False,
     )
-    if faults := submission_faults(bare, at):
-        raise errors.ContentInvalid(f"Not fit to submit: {'; '.join(faults)}.")
-    return await _with_texts(platform, data, bare, at)
+    require_fit(bare, channel, at)
+    return await with_texts(platform.stores.content, bare, _manuscript(data), at=at)
 
 
-async def _with_texts(
-    platform: Platform, data: CampaignIn, bare: Submission, at: int
-) -> Submission:
-    put = platform.stores.content.put
-    story = {
-        "title": data.title,
-        "blurb": data.blurb,
-        "story": data.story,
-        "risks": data.risks,
-    }
+def _manuscript(data: CampaignIn) -> Manuscript:
+    def words(sent: tuple[RewardIn | NeedIn | MilestoneIn, ...]) -> tuple[Wording, ...]:
+        return tuple(Wording(part.title, part.description) for part in sent)
 
-    async def texts(sent: tuple[RewardIn | NeedIn | MilestoneIn, ...]) -> list[str]:
-        return [
-            await put({"title": part.title, "description": part.description}, at=at)
-            for part in sent
-        ]
-
-    return msgspec.structs.replace(
-        bare,
-        text=await put(story, at=at),
-        rewards=_told(bare.rewards, await texts(data.rewards)),
-        needs=_told(bare.needs, await texts(data.needs)),
-        milestones=_told(bare.milestones, await texts(data.milestones)),
+    return Manuscript(
+        document={
+            "title": data.title,
+            "blurb": data.blurb,
+            "story": data.story,
+            "risks": data.risks,
+        },
+        rewards=words(data.rewards),
+        needs=words(data.needs),
+        milestones=words(data.milestones),
     )
-
-
-_Told = TypeVar("_Told", Reward, Need, Milestone)
-
-
-def _told(parts: tuple[_Told, ...], texts: list[str]) -> tuple[_Told, ...]:
-    """The same parts with the hashes of their texts."""
-    return tuple(
-        msgspec.structs.replace(part, text=text) for part, text in zip(parts, texts, strict=True)
-    )
-
-
-def _terms(data: CampaignIn, channel: Channel) -> Terms:
-    terms = data.terms or channel.terms
-    if data.model == "flexible":
-        return msgspec.structs.replace(terms, collect_at="pledge")
-    return terms
 
 
 async def reward_of(platform: Platform, data: RewardIn, at: int) -> Reward:
     """A reward with its text kept."""
-    text = {"title": data.title, "description": data.description}
-    return _reward(data, await platform.stores.content.put(text, at=at))
+    wording = Wording(data.title, data.description)
+    return _reward(data, await put_wording(platform.stores.content, wording, at=at))
 
 
 async def text_of(platform: Platform, data: TextIn, at: int) -> str:
     """Keep a text and return its salted hash. Raises Refused where nothing is said."""
     if not (data.title.strip() or data.body.strip()):
         raise Refused("body_invalid", "The text says nothing.")
-    return await platform.stores.content.put({"title": data.title, "body": data.body}, at=at)
+    return await put_note(platform.stores.content, data.title, data.body, at=at)
 
 
 def _reward(data: RewardIn, text: str) -> Reward:

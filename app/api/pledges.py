@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from litestar import Response, post
+from litestar import Response
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
-from app.api.access import ApiRequest, needs
+from app.api.access import ApiRequest
+from app.api.addresses import SAMPLE_ID, Notes, writes
 from app.api.answers import (
     PledgeLineOut,
     PledgeOut,
@@ -19,8 +19,10 @@ from app.api.answers import (
     pledge_out,
 )
 from app.api.backers import require_own_method
-from app.api.bodies import PledgeIn, PledgeLineIn
+from app.api.bodies import NDJSON, PledgeIn, PledgeLineIn, require_media_type
+from app.api.manners import charge_lines
 from app.api.problems import Refused, problem_of
+from app.api.repeating import idempotency_key
 from app.engine import Outcome
 from app.stores.api_keys import ApiKey
 from app.wiring import Platform
@@ -29,8 +31,6 @@ from domain.terms import Choice
 
 MAX_LINES: Final = 10_000
 MAX_BATCH_BYTES: Final = 8 * 2**20
-NDJSON: Final = "application/x-ndjson"
-
 _encoder = msgspec.json.Encoder()
 _line_decoder = msgspec.json.Decoder(PledgeLineIn)
 
@@ -55,11 +55,12 @@ def choices_of(data: PledgeIn) -> tuple[Choice, ...]:
     return (Choice(data.reward_id), *choices) if data.reward_id else choices
 
 
-def make_pledge(by: str, backer: str, campaign_id: str, data: PledgeIn) -> MakePledge:
+def make_pledge(key: ApiKey, backer: str, campaign_id: str, data: PledgeIn) -> MakePledge:
     """The command of a pledge. The pledge's own id is random and names the intent, too."""
     return MakePledge(
         campaign_id=campaign_id,
-        by=by,
+        by=key.by,
+        acting_in=key.channel,
         command_id=data.pledge_id,
         pledge_id=data.pledge_id,
         backer=backer,
@@ -72,11 +73,19 @@ def make_pledge(by: str, backer: str, campaign_id: str, data: PledgeIn) -> MakeP
     )
 
 
-@post(
+@writes(
     "/campaigns/{campaign_id:str}/pledges",
-    guards=[needs("pledges:import", "pledges:write")],
+    "pledges:import",
+    "pledges:write",
+    status=201,
+    notes=Notes(
+        area="Pledges",
+        command=True,
+        reasons=("payment_method_unknown",),
+        also={200: "This pledge was made before; the content is that of the first answer."},
+        example={"pledge_id": SAMPLE_ID, "amount": 12_000, "visibility": "hidden"},
+    ),
     summary="Make a pledge",
-    responses={200: ResponseSpec(PledgeOut, description="This pledge was made before.")},
 )
 async def pledge(
     campaign_id: FromPath[str],
@@ -90,30 +99,40 @@ async def pledge(
     answered first; with other content it is refused. Answered once it is durable.
     """
     key = request.auth
-    command = make_pledge(key.by, backer_of(key, data.backer_id), campaign_id, data)
+    idempotency_key(request, "")  # the pledge's own id does its work; it has still to be one
+    command = make_pledge(key, backer_of(key, data.backer_id), campaign_id, data)
     if data.payment_method:
-        await require_own_method(platform, key, data.payment_method)
+        await require_own_method(platform, command.backer, data.payment_method)
     return pledge_out(campaign_id, await platform.engine.submit_async(command))
 
 
-@post(
+@writes(
     "/pledges/batch",
-    guards=[needs("pledges:import")],
+    "pledges:import",
+    notes=Notes(
+        area="Pledges",
+        reasons=("engine_busy", "not_recorded", "outcome_unknown"),
+        body=NDJSON,
+        media=NDJSON,
+    ),
     request_max_body_size=MAX_BATCH_BYTES,
-    status_code=200,
-    media_type=NDJSON,
     summary="Make up to 10,000 pledges",
 )
 async def pledge_batch(request: ApiRequest, platform: NamedDependency[Platform]) -> Response[bytes]:
     """Promise money for many backers: one JSON object a line (NDJSON), each a pledge with its
     `campaign_id`. The answer has one outcome a line, in the same order; a bad line fails alone.
+    A pledge's own id makes it safe to send a batch again.
     """
+    require_media_type(request, NDJSON)
+    idempotency_key(request, "")
     lines = (await request.body()).split(b"\n")
     if not lines[-1]:
         lines.pop()
     if len(lines) > MAX_LINES:
         raise Refused("too_large", f"A batch has at most {MAX_LINES:,} lines.")
-    read = _commands(request.auth.by, lines)
+    charge_lines(request, len(lines))
+    read = _commands(request.auth, lines)
+    await _refuse_others_methods(platform, read)
     commands = [found for found in read if isinstance(found, Command)]
     outcomes = iter(await platform.engine.submit_many_async(commands))
     answers = [
@@ -123,7 +142,24 @@ async def pledge_batch(request: ApiRequest, platform: NamedDependency[Platform])
     return Response(_encoder.encode_lines(answers), media_type=NDJSON)
 
 
-def _commands(by: str, lines: list[bytes]) -> list[MakePledge | Exception]:
+async def _refuse_others_methods(platform: Platform, read: list[MakePledge | Exception]) -> None:
+    """Put a refusal in the place of each pledge whose payment method is not its backer's.
+
+    One look at the table for a whole batch, and none where no line names a method.
+    """
+    named = {found.payment_method for found in read if isinstance(found, MakePledge)}
+    named.discard("")
+    if not named:
+        return
+    known = await platform.stores.methods.resolve(named)
+    for place, found in enumerate(read):
+        if isinstance(found, MakePledge) and found.payment_method:
+            method = known.get(found.payment_method)
+            if method is None or method.party != found.backer:
+                read[place] = Refused("payment_method_unknown")
+
+
+def _commands(key: ApiKey, lines: list[bytes]) -> list[MakePledge | Exception]:
     """Read every line; what cannot be read is told in its place."""
     # The hot path of an import: as little as can be is done for each line.
     decode = _line_decoder.decode
@@ -131,7 +167,7 @@ def _commands(by: str, lines: list[bytes]) -> list[MakePledge | Exception]:
     for line in lines:
         try:
             data = decode(line)
-            found.append(make_pledge(by, data.backer_id, data.campaign_id, data))
+            found.append(make_pledge(key, data.backer_id, data.campaign_id, data))
         except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
             found.append(Refused("body_invalid", f"{fault}."))
     return found

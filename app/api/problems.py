@@ -59,6 +59,22 @@ EDGE_REASONS: Final[Mapping[str, tuple[HTTPStatus, str]]] = {
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "The body has more bytes or lines than this address takes.",
     ),
+    "media_type_unsupported": (
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "The body is of a media type that this address does not take.",
+    ),
+    "precondition_required": (
+        HTTPStatus.PRECONDITION_REQUIRED,
+        "An edit names in `If-Match` the version that it is meant for, as its `ETag` told it.",
+    ),
+    "precondition_failed": (
+        HTTPStatus.PRECONDITION_FAILED,
+        "It was changed meanwhile: read it again, and edit what is there now.",
+    ),
+    "rate_limited": (
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "Too many requests came in a short time. Wait as long as `Retry-After` says.",
+    ),
     "engine_busy": (
         HTTPStatus.SERVICE_UNAVAILABLE,
         "Too many commands wait already. Nothing was done: send it again in a moment.",
@@ -93,6 +109,8 @@ _REASON_OF_STATUS: Final[Mapping[int, str]] = {
     HTTPStatus.NOT_FOUND: "not_found",
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too_large",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "media_type_unsupported",
+    HTTPStatus.TOO_MANY_REQUESTS: "rate_limited",
 }
 
 _logger = logging.getLogger(__name__)
@@ -121,7 +139,7 @@ class Problem(Struct, frozen=True):
         match self.status:
             case HTTPStatus.UNAUTHORIZED:
                 return {"www-authenticate": 'Bearer realm="tributary"'}
-            case HTTPStatus.SERVICE_UNAVAILABLE:
+            case HTTPStatus.SERVICE_UNAVAILABLE | HTTPStatus.TOO_MANY_REQUESTS:
                 return {"retry-after": "1"}
             case _:
                 return {}

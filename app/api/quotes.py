@@ -5,22 +5,28 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
-from app.api.access import ApiRequest, needs
+from app.api.access import ApiRequest
+from app.api.addresses import reads
 from app.wiring import Platform
-from domain.errors import CampaignUnknown, NotAllowed
+from domain.errors import CampaignUnknown, NotAllowed, OtherChannel
 from domain.money import MAX_AMOUNT_MINOR
 from domain.returning import RefundQuote, quote
 from domain.rules import pledge_numbered
 from domain.state import Campaign, Phase
 
 
-@get(
+@reads(
     "/campaigns/{campaign_id:str}/refund-quote",
-    guards=[needs("campaigns:write")],
+    "campaigns:read",
+    "campaigns:write",
+    area="Creators",
+    reasons=(
+        *("campaign_unknown", "pledge_unknown", "not_allowed", "other_channel"),
+        *("refund_too_large", "amount_invalid", "dispute_open", "not_collected"),
+    ),
     summary="Ask who would pay a refund",
 )
 async def refund_quote(
@@ -40,7 +46,10 @@ async def refund_quote(
     def look(state: Campaign) -> RefundQuote:
         if state.phase is Phase.NONE:
             raise CampaignUnknown
-        if key.role != "staff" and not state.is_team(key.owner):
+        if key.role == "staff":
+            if key.channel not in ("", state.channel):
+                raise OtherChannel
+        elif not state.is_team(key.owner):
             raise NotAllowed("A refund is quoted to the campaign's team and to staff.")
         return quote(state, pledge_numbered(state, no), amount_minor)
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
+from app.api.access import OFFICES
 from app.api.problems import Refused
 from app.stores.api_keys import ApiKey
 from app.wiring import Platform
-from domain.errors import CampaignUnknown
-from domain.state import Phase
-from domain.terms import ShippingFee
-from projections.campaign_pages import CampaignPage, RewardLine, get_page, list_pages
+from domain.errors import CampaignUnknown, NotAllowed, OtherChannel
+from domain.terms import ShippingFee, Terms
+from projections.campaign_pages import CampaignPage, RewardLine, get_page
+from projections.page_fold import PageRow
 
 WAIT_S: Final = 2.0
 """How long a GET with `at_least` waits for the views, in seconds."""
@@ -62,6 +64,15 @@ class NeedOut(Struct, frozen=True):
     accepted: int
 
 
+class MilestoneOut(Struct, frozen=True):
+    """A stage of the work, and the share of the money in basis points that follows it."""
+
+    milestone_id: str
+    title: str
+    description: str
+    share_bps: int
+
+
 class UpdateOut(Struct, frozen=True):
     """News from the creator."""
 
@@ -71,9 +82,32 @@ class UpdateOut(Struct, frozen=True):
     body: str
 
 
+class CampaignLineOut(Struct, frozen=True):
+    """A campaign in a list. `position` is where it last changed."""
+
+    campaign_id: str
+    channel: str
+    creator_id: str
+    title: str
+    blurb: str
+    category: str
+    cover: str
+    phase: str
+    suspended: bool
+    model: str
+    currency: str
+    goal_minor: int
+    launched_at: int | None
+    deadline_at: int
+    pledges: int
+    backers: int
+    figures: FiguresOut
+    position: int
+
+
 class CampaignOut(Struct, frozen=True):
-    """A campaign. Its texts are empty where they were taken down. `position` is how far the view
-    had read the log when this campaign last changed.
+    """A campaign. Its texts are empty where they were taken down. `position` is where it last
+    changed. `translations` are its texts in other languages.
     """
 
     campaign_id: str
@@ -82,6 +116,11 @@ class CampaignOut(Struct, frozen=True):
     title: str
     blurb: str
     story: str
+    risks: str
+    category: str
+    language: str
+    cover: str
+    translations: dict[str, dict[str, str]]
     phase: str
     suspended: bool
     model: str
@@ -96,15 +135,18 @@ class CampaignOut(Struct, frozen=True):
     received: int
     rewards: tuple[RewardOut, ...]
     needs: tuple[NeedOut, ...]
+    milestones: tuple[MilestoneOut, ...]
     updates: tuple[UpdateOut, ...]
+    late_open: bool
+    terms: Terms
     position: int
 
 
 class CampaignsOut(Struct, frozen=True):
-    """A page of campaigns; `next` is the cursor of the following page, absent on the last."""
+    """A page of campaigns; `next` is the address of the following page, null on the last."""
 
-    campaigns: tuple[CampaignOut, ...]
-    next: int | None
+    campaigns: tuple[CampaignLineOut, ...]
+    next: str | None
 
 
 Texts = dict[str, dict[str, object]]
@@ -112,38 +154,63 @@ Texts = dict[str, dict[str, object]]
 
 async def wait_for_views(platform: Platform, at_least: int) -> None:
     """Wait until the views have reached a position, a bounded time. Raises Refused."""
-    if at_least and not await platform.follower.wait_for_async(at_least, WAIT_S):
+    if at_least <= platform.follower.position:
+        return
+    last, _ = await asyncio.to_thread(platform.log.last)
+    if at_least > last:
+        raise Refused("request_invalid", f"at_least: The log ends at position {last}.")
+    if not await platform.follower.wait_for_async(at_least, WAIT_S):
         raise Refused("views_behind")
 
 
+def works_for(key: ApiKey, channel: str) -> bool:
+    """Whether a key speaks for this channel: as its staff, treasurer or auditor."""
+    return key.role in OFFICES and key.channel in ("", channel)
+
+
+def is_of_team(key: ApiKey, page: CampaignPage) -> bool:
+    """Whether a key's owner stands on the creator's side, in that role."""
+    return key.role == "creator" and key.owner in (page.creator, *page.team)
+
+
 def may_see(key: ApiKey, page: CampaignPage) -> bool:
-    """Before its launch a campaign is its creator's and the staff's to see."""
-    return page.launched_at is not None or key.role == "staff" or key.owner == page.creator
+    """Before its launch a campaign is its own side's and its channel's to see."""
+    return page.launched_at is not None or works_for(key, page.channel) or is_of_team(key, page)
+
+
+async def page_of_campaign(
+    platform: Platform, key: ApiKey, campaign_id: str, at_least: int = 0
+) -> CampaignPage:
+    """One campaign that this key may see. Raises CampaignUnknown and Refused."""
+    await wait_for_views(platform, at_least)
+    async with platform.views.connect() as connection:
+        page = await get_page(connection, campaign_id)
+    if page is None or not may_see(key, page):
+        raise CampaignUnknown
+    return page
+
+
+async def desk_of_campaign(
+    platform: Platform, key: ApiKey, campaign_id: str, at_least: int = 0
+) -> CampaignPage:
+    """One campaign on whose creator's side, or for whose channel, this key speaks.
+
+    Raises CampaignUnknown, NotAllowed, OtherChannel and Refused.
+    """
+    page = await page_of_campaign(platform, key, campaign_id, at_least)
+    if works_for(key, page.channel) or is_of_team(key, page):
+        return page
+    if key.role in OFFICES:
+        raise OtherChannel
+    raise NotAllowed("This is for the campaign's team and its channel.")
 
 
 async def read_campaign(
     platform: Platform, key: ApiKey, campaign_id: str, at_least: int
 ) -> CampaignOut:
     """One campaign with its texts. Raises CampaignUnknown and Refused."""
-    await wait_for_views(platform, at_least)
-    async with platform.views.connect() as connection:
-        page = await get_page(connection, campaign_id)
-    if page is None or not may_see(key, page):
-        raise CampaignUnknown
+    page = await page_of_campaign(platform, key, campaign_id, at_least)
     return campaign_out(page, await texts_of(platform, [page]))
-
-
-async def read_campaigns(
-    platform: Platform, key: ApiKey, phase: Phase | None, limit: int, cursor: int, at_least: int
-) -> CampaignsOut:
-    """A page of campaigns with their texts. Raises Refused."""
-    await wait_for_views(platform, at_least)
-    async with platform.views.connect() as connection:
-        pages = await list_pages(connection, phase=phase, limit=limit + 1, offset=cursor)
-    shown = [page for page in pages[:limit] if may_see(key, page)]
-    texts = await texts_of(platform, shown)
-    following = cursor + limit if len(pages) > limit else None
-    return CampaignsOut(tuple(campaign_out(page, texts) for page in shown), following)
 
 
 async def texts_of(platform: Platform, pages: Sequence[CampaignPage]) -> Texts:
@@ -152,6 +219,7 @@ async def texts_of(platform: Platform, pages: Sequence[CampaignPage]) -> Texts:
     for page in pages:
         hashes |= {reward.text for reward in page.rewards}
         hashes |= {need.text for need in page.needs}
+        hashes |= {milestone.text for milestone in page.milestones}
         hashes |= {update.text for update in page.updates}
     return await platform.stores.content.get_many(hashes - {""})
 
@@ -171,6 +239,11 @@ def campaign_out(page: CampaignPage, texts: Texts) -> CampaignOut:
         title=told(texts, page.text, "title"),
         blurb=told(texts, page.text, "blurb"),
         story=told(texts, page.text, "story"),
+        risks=told(texts, page.text, "risks"),
+        category=told(texts, page.text, "category"),
+        language=told(texts, page.text, "language"),
+        cover=told(texts, page.text, "cover"),
+        translations=_translations(texts.get(page.text, {})),
         phase=page.phase,
         suspended=page.suspended,
         model=page.model,
@@ -180,18 +253,7 @@ def campaign_out(page: CampaignPage, texts: Texts) -> CampaignOut:
         deadline_at=page.deadline_at,
         pledges=page.pledges,
         backers=page.backers,
-        figures=FiguresOut(
-            pledged_minor=page.pledged_minor,
-            pledged_at_deadline_minor=page.pledged_at_deadline_minor,
-            charged_minor=page.charged_minor,
-            held_minor=page.held_minor,
-            paid_minor=page.paid_minor,
-            returned_minor=page.returned_minor,
-            fees_minor=page.fees_minor,
-            owed_minor=page.owed_minor,
-            written_off_minor=page.written_off_minor,
-            on_the_way_minor=page.on_the_way_minor,
-        ),
+        figures=figures_of(page),
         sent=page.sent,
         received=page.received,
         rewards=tuple(_reward_out(reward, texts) for reward in page.rewards),
@@ -205,17 +267,85 @@ def campaign_out(page: CampaignPage, texts: Texts) -> CampaignOut:
             )
             for need in page.needs
         ),
-        updates=tuple(
-            UpdateOut(
-                update.update_id,
-                update.at,
-                told(texts, update.text, "title"),
-                told(texts, update.text, "body"),
+        milestones=tuple(
+            MilestoneOut(
+                milestone.milestone_id,
+                told(texts, milestone.text, "title"),
+                told(texts, milestone.text, "description"),
+                milestone.share_bps,
             )
-            for update in page.updates
+            for milestone in page.milestones
         ),
+        updates=updates_of(page, texts),
+        late_open=page.late_open,
+        terms=page.terms,
         position=page.position,
     )
+
+
+def updates_of(page: CampaignPage, texts: Texts) -> tuple[UpdateOut, ...]:
+    """A campaign's news, the oldest first."""
+    return tuple(
+        UpdateOut(
+            update.update_id,
+            update.at,
+            told(texts, update.text, "title"),
+            told(texts, update.text, "body"),
+        )
+        for update in page.updates
+    )
+
+
+def line_out(row: PageRow, texts: Texts) -> CampaignLineOut:
+    """A campaign as a list has it."""
+    return CampaignLineOut(
+        campaign_id=row.campaign_id,
+        channel=row.channel,
+        creator_id=row.creator,
+        title=told(texts, row.text, "title"),
+        blurb=told(texts, row.text, "blurb"),
+        category=told(texts, row.text, "category"),
+        cover=told(texts, row.text, "cover"),
+        phase=row.phase,
+        suspended=bool(row.suspended),
+        model=row.model,
+        currency=row.currency,
+        goal_minor=row.goal_minor,
+        launched_at=row.launched_at,
+        deadline_at=row.deadline_at,
+        pledges=row.pledges,
+        backers=row.backers,
+        figures=figures_of(row),
+        position=row.position,
+    )
+
+
+def figures_of(page: CampaignPage | PageRow) -> FiguresOut:
+    """The five honest numbers."""
+    return FiguresOut(
+        pledged_minor=page.pledged_minor,
+        pledged_at_deadline_minor=page.pledged_at_deadline_minor,
+        charged_minor=page.charged_minor,
+        held_minor=page.held_minor,
+        paid_minor=page.paid_minor,
+        returned_minor=page.returned_minor,
+        fees_minor=page.fees_minor,
+        owed_minor=page.owed_minor,
+        written_off_minor=page.written_off_minor,
+        on_the_way_minor=page.on_the_way_minor,
+    )
+
+
+def _translations(document: dict[str, object]) -> dict[str, dict[str, str]]:
+    """The texts in other languages, where they are such."""
+    found = document.get("translations")
+    if not isinstance(found, dict):
+        return {}
+    return {
+        str(language): {str(part): str(text) for part, text in texts.items()}
+        for language, texts in found.items()
+        if isinstance(texts, dict)
+    }
 
 
 def _reward_out(reward: RewardLine, texts: Texts) -> RewardOut:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -13,6 +14,10 @@ from app.wiring import Platform
 
 HEADER: Final = "idempotency-key"
 LONGEST: Final = 255
+PATTERN: Final = r"^[!-~]([ -~]{0,253}[!-~])?$"
+"""Printable ASCII, without spaces around it."""
+
+_FITS: Final = re.compile(PATTERN).match
 
 T = TypeVar("T")
 
@@ -25,8 +30,9 @@ def idempotency_key(request: ApiRequest, step: str) -> str | None:
     given = request.headers.get(HEADER)
     if given is None:
         return None
-    if not 1 <= len(given) <= LONGEST or not given.isprintable():
-        raise Refused("request_invalid", f"An idempotency key has 1 to {LONGEST} characters.")
+    if not _FITS(given):
+        said = f"An idempotency key has 1 to {LONGEST} printable ASCII characters."
+        raise Refused("request_invalid", said)
     return f"{request.auth.owner}\n{request.url.path}\n{step}\n{given}"
 
 

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+from app.api import (
+    account,
+    asking,
+    backing,
+    desk,
+    drafts,
+    everybody,
+    finding,
+    staff,
+    storefronts,
+)
 from app.api.actions import ACTIONS, action_handler
 from app.api.backers import keep_payment_method, mint_backer
 from app.api.campaigns import get_campaign, list_campaigns, resubmit_campaign, submit_campaign
@@ -16,11 +27,20 @@ HANDLERS: Final = (
     resubmit_campaign,
     list_campaigns,
     get_campaign,
+    *everybody.HANDLERS,
+    *storefronts.HANDLERS,
+    *finding.HANDLERS,
+    *asking.HANDLERS,
+    *drafts.HANDLERS,
+    *desk.HANDLERS,
+    *staff.HANDLERS,
     pledge,
     pledge_batch,
+    *backing.HANDLERS,
     refund_quote,
     *(action_handler(action) for action in ACTIONS),
     mint_backer,
     keep_payment_method,
     read_events,
+    *account.HANDLERS,
 )

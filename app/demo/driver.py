@@ -8,7 +8,7 @@ import uuid
 
 from eventsourcing.persistence import PersistenceError
 
-from app.engine import EngineBusy, clock_ms
+from app.engine import EngineBusy
 from app.wiring import Platform
 from domain import commands as c
 from domain.errors import Rejection
@@ -32,7 +32,7 @@ async def drive(platform: Platform) -> None:
         if not live:
             continue
         page = chance.choice(live)
-        at = clock_ms()
+        at = platform.clock()
         backer = await platform.stores.people.mint_backer(at=at)
         reference = await asyncio.to_thread(bank.prepare_method_direct, "success", at=at)
         method = await platform.stores.methods.add(

@@ -1,12 +1,21 @@
-"""What the demo shows: sample campaigns in every phase. All of it is made up and says so."""
+"""What the demo shows: sample campaigns in every phase, as `campaigns/*.toml` describe them.
+
+All of it is made up and says so.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import tomllib
+from pathlib import Path
+from typing import Any, Final, Literal
 
+import msgspec
 from msgspec import Struct
 
 from domain.terms import CollectAt, Model
+
+FOLDER: Final = Path(__file__).parent / "campaigns"
+OTHER_LANGUAGE: Final = {"en": "zh-Hans", "zh-Hans": "en"}
 
 Story = Literal[
     "live",
@@ -15,327 +24,149 @@ Story = Literal[
     "milestones",
     "cancelled_after_payout",
     "completed",
+    "half_paid",
     "disputed",
+    "submitted",
+    "resubmitted",
 ]
 """What happens to a campaign besides its pledges."""
 
+_SAMPLE: Final = {
+    "en": "This is a sample campaign: nobody stands behind it and no money moves.",
+    "zh-Hans": "这是示例项目：背后没有人，也没有真实资金流动。",
+}
+_OPEN: Final = {
+    "en": (
+        "## What happens with the money\n\n"
+        "Everything that comes in can be followed on this page, from the pledge over the charge to"
+        " the payout, and replayed by anyone who has the log.\n\n"
+        "- Each number says what it is: *pledged*, *charged*, *held*, *paid*, *returned*.\n"
+        "- This campaign's money pays only for this campaign.\n"
+        "- If it is called off, what is left of each pledge goes back to its backer."
+    ),
+    "zh-Hans": (
+        "## 钱怎么走\n\n"
+        "每一笔进来的钱都能在本页上跟踪：从支持、扣款到拨付；持有日志的人都可以重放核对。\n\n"
+        "- 每个数字都说明自己是什么：已支持、已扣款、待拨付、已拨付、已退回。\n"
+        "- 专款专用。\n"
+        "- 项目若取消，每笔支持剩下的钱退回给支持者本人。"
+    ),
+}
+_MODEL: Final = {
+    ("all_or_nothing", "en"): "If the goal is missed, nobody is charged.",
+    ("all_or_nothing", "zh-Hans"): "如果没有达标，谁都不会被扣款。",
+    ("flexible", "en"): "We keep what comes in and do as much of it as that allows.",
+    ("flexible", "zh-Hans"): "筹到多少，就做多少。",
+}
+_RISKS: Final = {
+    "en": "Wood, weather and permits may take longer than we think. We write every month, also when"
+    " there is nothing good to say.",
+    "zh-Hans": "木料、天气和许可都可能比预想的慢。我们每个月写一次近况，没有好消息时也写。",
+}
+
 
 class PlannedReward(Struct, frozen=True, kw_only=True):
-    """A reward; `price` is in major units of the campaign's currency. The sample pledges take at
-    most `sold` pieces of a limited one.
+    """A reward; `price` is in major units of the campaign's currency, `delivery` in days after the
+    campaign's end. `en` and `zh` are title and description. The sample pledges take at most `sold`
+    pieces of a limited one.
     """
 
-    title: str
-    description: str
+    en: tuple[str, str]
+    zh: tuple[str, str]
     price: float
     limit: int | None = None
     sold: int = 10_000
     ships: bool = False
     add_on: bool = False
+    delivery: int = 90
 
 
 class Plan(Struct, frozen=True, kw_only=True):
     """One sample campaign. Times are days before (-) or after (+) the start of the demo; amounts
     are in major units; `backers` pledge until now or the end, whichever comes first. With `percent`
-    a last pledge brings it to that part of the goal.
+    a last pledge brings it to that part of the goal. `en` and `zh` are title, blurb and the first
+    paragraph of the story; `language` is the one it was written in.
     """
 
-    title: str
     team: str
-    blurb: str
-    story_text: str
+    category: str
     currency: str
     goal: int
-    launch_day: float
-    end_day: float
+    launch: float
+    end: float
     backers: int
     gifts: tuple[int, ...]
+    en: tuple[str, str, str]
+    zh: tuple[str, str, str]
+    channel: str
+    language: Literal["en", "zh-Hans"] = "en"
     percent: int = 0
     model: Model = "all_or_nothing"
     collect_at: CollectAt = "success"
     rewards: tuple[PlannedReward, ...] = ()
-    needs: tuple[tuple[str, int], ...] = ()
-    milestones: tuple[tuple[str, int], ...] = ()
-    updates: tuple[tuple[float, str, str], ...] = ()
+    needs: tuple[tuple[str, str, int], ...] = ()
+    milestones: tuple[tuple[str, str, int], ...] = ()
+    updates: tuple[tuple[float, str, str, str, str], ...] = ()
     story: Story = "live"
 
+    def texts(self, language: str) -> dict[str, str]:
+        """The campaign's texts in a language of the site."""
+        title, blurb, first = self.en if language == "en" else self.zh
+        own = "\n\n".join(
+            (first, _OPEN[language], _MODEL[self.model, language], f"*{_SAMPLE[language]}*")
+        )
+        return {"title": title, "blurb": blurb, "story": own, "risks": _RISKS[language]}
 
-_MINUTES_4 = 4 / (24 * 60)
+    def document(self) -> dict[str, Any]:
+        """The campaign's texts as the content store keeps them."""
+        other = OTHER_LANGUAGE[self.language]
+        return self.texts(self.language) | {
+            "category": self.category,
+            "language": self.language,
+            "translations": {other: self.texts(other)},
+        }
 
-_PARAGRAPHS = (
-    "This is a sample campaign: nobody stands behind it and no money moves.",
-    (
-        "We want to build it in the open: every yuan, yen and euro that comes in can be followed on"
-        " this page, from the pledge over the charge to the payout, and replayed by anyone who has"
-        " the log."
-    ),
-    "If the goal is missed, nobody is charged.",
-)
+    def part(self, names: tuple[str, ...], en: tuple[str, ...], zh: tuple[str, ...]) -> Any:  # noqa: ANN401 - a document
+        """The texts of a part of the campaign: a reward, a need, a milestone, an update."""
+        said = {
+            "en": dict(zip(names, en, strict=True)),
+            "zh-Hans": dict(zip(names, zh, strict=True)),
+        }
+        other = OTHER_LANGUAGE[self.language]
+        return said[self.language] | {
+            "language": self.language,
+            "translations": {other: said[other]},
+        }
 
-PLANS: tuple[Plan, ...] = (
-    Plan(
-        title="A harbour library in two containers",
-        team="Sample team Harbour",
-        blurb="Two old containers, four thousand books, a roof to sit on. Sample campaign.",
-        story_text="\n\n".join(
-            (
-                (
-                    "Two shipping containers become a reading room beside the ferry pier, open"
-                    " from the first boat to the last."
-                ),
-                *_PARAGRAPHS,
-            )
-        ),
-        currency="JPY",
-        goal=800_000,
-        launch_day=-29,
-        end_day=_MINUTES_4,
-        backers=150,
-        gifts=(1000, 2000, 3000, 5000),
-        percent=96,
-        rewards=(
-            PlannedReward(
-                title="Your name on a shelf",
-                description="A brass label on a shelf you choose.",
-                price=5000,
-                limit=60,
-            ),
-            PlannedReward(
-                title="Opening night",
-                description="A seat on the roof on the first evening.",
-                price=12000,
-                limit=24,
-            ),
-        ),
-        updates=((-12, "Both containers are here", "They came by barge, and both doors open."),),
-    ),
-    Plan(
-        title="Film nights under the viaduct, season two",
-        team="Sample team Viaduct",
-        blurb="Twelve evenings, one white wall, free for the neighbourhood. Sample campaign.",
-        story_text="\n\n".join(
-            (
-                (
-                    "Last summer's wall was too small and the loudspeaker buzzed. Season two has a"
-                    " proper screen, a quiet generator and subtitles in two languages."
-                ),
-                *_PARAGRAPHS,
-            )
-        ),
-        currency="CNY",
-        goal=80_000,
-        launch_day=-21,
-        end_day=9,
-        backers=340,
-        gifts=(50, 80, 120, 200, 300),
-        rewards=(
-            PlannedReward(
-                title="Front row blanket",
-                description="A wool blanket that marks your place on all twelve evenings.",
-                price=360,
-                limit=50,
-                sold=43,
-            ),
-            PlannedReward(
-                title="Poster",
-                description="The season's poster, printed in two colours, rolled in a tube.",
-                price=120,
-                ships=True,
-            ),
-            PlannedReward(
-                title="Popcorn for the row",
-                description="We bring popcorn to your whole row, once.",
-                price=60,
-                add_on=True,
-            ),
-        ),
-        updates=(
-            (-14, "Half way in one week", "Thank you. The screen is ordered."),
-            (-3, "The programme", "Twelve films, four of them silent, two with a live piano."),
-        ),
-    ),
-    Plan(
-        title="A night bus for the valley",
-        team="Sample team Valley",
-        blurb="One bus, Friday and Saturday, until two in the morning. Sample campaign.",
-        story_text="\n\n".join(
-            (
-                (
-                    "The last train leaves at ten. We rent a bus for six months and drive it"
-                    " ourselves; whatever comes in decides how many weekends that is."
-                ),
-                *_PARAGRAPHS[:2],
-            )
-        ),
-        currency="EUR",
-        goal=12_000,
-        launch_day=-18,
-        end_day=24,
-        backers=95,
-        gifts=(5, 10, 25, 50, 100),
-        model="flexible",
-        collect_at="pledge",
-        needs=(
-            ("Drivers with a bus licence, evenings", 40),
-            ("Translation of the timetable, hours", 12),
-            ("A dry place to park one bus", 1),
-        ),
-    ),
-    Plan(
-        title="The one-yuan wood",
-        team="Sample team Wood",
-        blurb="Six hundred people, one yuan each, one small wood behind the school. Sample.",
-        story_text="\n\n".join(
-            ("A seedling costs about a yuan. Six hundred of them make a wood.", *_PARAGRAPHS)
-        ),
-        currency="CNY",
-        goal=600,
-        launch_day=-11,
-        end_day=4,
-        backers=431,
-        gifts=(1,),
-    ),
-    Plan(
-        title="Chess tables for the corniche",
-        team="Sample team Corniche",
-        blurb="Eight stone tables in the shade, with boards cut into them. Sample campaign.",
-        story_text="\n\n".join(
-            ("Stone, shade and sixty-four squares: no power, no upkeep.", *_PARAGRAPHS)
-        ),
-        currency="KWD",
-        goal=2_400,
-        launch_day=-8,
-        end_day=22,
-        backers=38,
-        gifts=(5, 10, 20, 40),
-        rewards=(
-            PlannedReward(
-                title="First game",
-                description="You open one of the tables.",
-                price=120.500,
-                limit=8,
-            ),
-        ),
-    ),
-    Plan(
-        title="A winter greenhouse for the allotments",
-        team="Sample team Allotment",
-        blurb="Launched this morning. Nobody has pledged yet: be the first. Sample campaign.",
-        story_text="\n\n".join(("Old windows, new frame, one stove.", *_PARAGRAPHS)),
-        currency="CNY",
-        goal=24_000,
-        launch_day=-0.2,
-        end_day=30,
-        backers=0,
-        gifts=(50,),
-    ),
-    Plan(
-        title="Weather stations on forty roofs",
-        team="Sample team Roofs",
-        blurb="Succeeded three days ago; nine cards were declined and are tried again. Sample.",
-        story_text="\n\n".join(
-            ("Forty small stations, one public map, all readings free.", *_PARAGRAPHS)
-        ),
-        currency="CNY",
-        goal=40_000,
-        launch_day=-33,
-        end_day=-3,
-        backers=180,
-        gifts=(100, 200, 300, 500),
-        story="cards_fail",
-    ),
-    Plan(
-        title="A field kitchen on two wheels",
-        team="Sample team Kitchen",
-        blurb="Two of three milestones are paid, late pledges are open. Sample campaign.",
-        story_text="\n\n".join(
-            ("A cargo trailer that cooks for two hundred wherever it is needed.", *_PARAGRAPHS)
-        ),
-        currency="CNY",
-        goal=60_000,
-        launch_day=-88,
-        end_day=-58,
-        backers=260,
-        gifts=(100, 200, 300, 500),
-        milestones=(
-            ("Trailer bought and fitted", 4000),
-            ("Kitchen approved by the inspector", 3500),
-            ("First hundred meals served", 2500),
-        ),
-        updates=((-40, "The trailer is here", "It is heavier than we thought and goes well."),),
-        story="milestones",
-    ),
-    Plan(
-        title="The long-table cookbook",
-        team="Sample team Long Table",
-        blurb="The goal was missed. Nobody was charged. Sample campaign.",
-        story_text="\n\n".join(
-            ("A hundred recipes for tables of thirty, tested on neighbours.", *_PARAGRAPHS)
-        ),
-        currency="EUR",
-        goal=15_000,
-        launch_day=-50,
-        end_day=-20,
-        backers=74,
-        gifts=(20, 35, 60),
-    ),
-    Plan(
-        title="Bags from old sails",
-        team="Sample team Sailcloth",
-        blurb="Cancelled after the first payout: what was left went back. Sample campaign.",
-        story_text="\n\n".join(
-            ("Old sails, new bags. The sewing shop closed before the second batch.", *_PARAGRAPHS)
-        ),
-        currency="EUR",
-        goal=6_000,
-        launch_day=-80,
-        end_day=-50,
-        backers=130,
-        gifts=(30, 60, 90),
-        story="cancelled_after_payout",
-    ),
-    Plan(
-        title="A map of quiet places",
-        team="Sample team Quiet",
-        blurb="Suspended while staff look into a report. Leaving is allowed. Sample campaign.",
-        story_text="\n\n".join(("Where can one hear nothing? We measured.", *_PARAGRAPHS)),
-        currency="CNY",
-        goal=30_000,
-        launch_day=-15,
-        end_day=15,
-        backers=110,
-        gifts=(50, 100, 200),
-        story="suspended",
-    ),
-    Plan(
-        title="A press for the neighbourhood",
-        team="Sample team Press",
-        blurb="Printed, paid out and delivered: the books of this one are closed. Sample.",
-        story_text="\n\n".join(
-            ("A second-hand letterpress, open to everybody on Saturdays.", *_PARAGRAPHS)
-        ),
-        currency="JPY",
-        goal=500_000,
-        launch_day=-120,
-        end_day=-90,
-        backers=150,
-        gifts=(2000, 3000, 5000, 10000),
-        updates=((-60, "The press is on its feet", "Four people and one crane."),),
-        story="completed",
-    ),
-    Plan(
-        title="Toolboxes for repair evenings",
-        team="Sample team Repair",
-        blurb="A chargeback after the payout, and a partial refund. Sample campaign.",
-        story_text="\n\n".join(
-            ("Twenty toolboxes that travel from street to street.", *_PARAGRAPHS)
-        ),
-        currency="EUR",
-        goal=8_000,
-        launch_day=-75,
-        end_day=-45,
-        backers=140,
-        gifts=(30, 50, 80, 120),
-        story="disputed",
-    ),
-)
+
+class ChannelPlan(Struct, frozen=True, kw_only=True):
+    """A sample channel, its campaigns, and those that its staff have yet to review."""
+
+    name: str
+    languages: tuple[str, ...]
+    currencies: tuple[str, ...]
+    plans: tuple[Plan, ...]
+    in_review: tuple[Plan, ...]
+
+
+def channel_plan(name: str) -> ChannelPlan:
+    """Read the channel that `campaigns/<name>.toml` describes."""
+    found = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    plans, in_review = (
+        tuple(
+            msgspec.convert(campaign | {"channel": name}, Plan) for campaign in found.get(kind, ())
+        )
+        for kind in ("campaign", "review")
+    )
+    about = found["channel"]
+    return ChannelPlan(
+        name=about["name"],
+        languages=tuple(about["languages"]),
+        currencies=tuple(about["currencies"]),
+        plans=plans,
+        in_review=in_review,
+    )
+
+
+CHANNELS: Final = ("river", "delta")
+"""The sample channels, by the names of their files."""

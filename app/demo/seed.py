@@ -13,13 +13,15 @@ from typing import Any, Final
 
 import msgspec
 
-from app.demo.plans import Plan, PlannedReward
+from app.demo.people import MEMBER_OF, PLEDGES_TO, SamplePeople, add_sample_people
+from app.demo.plans import ChannelPlan, Plan, PlannedReward
 from app.payments.test_bank.cards import Behaviour
 from app.simulation.run import SimulatedClock
 from app.stores.channels import Channel
 from app.wiring import Platform
 from domain import commands as c
 from domain.errors import SoldOut
+from domain.events import Visibility
 from domain.money import EXPONENTS
 from domain.state import Campaign
 from domain.terms import (
@@ -37,25 +39,33 @@ SEED: Final = 20_260_101
 """So that every demo tells the same stories."""
 
 HOUR_MS: Final = 3_600_000
-_CHANNEL_NAME = "Demo channel (sample data)"
-_BARE_PLEDGES = 0.45
+COMMUNITY: Final = 2_000
+"""Backers who pledge to several campaigns; the largest campaign has its own besides."""
+_BARE_PLEDGES: Final = 0.45
 """How many of the sample pledges choose no reward."""
+_VISIBILITIES: Final[tuple[Visibility, ...]] = ("name", "pen_name", "hidden", "hidden")
 
-Action = Callable[[], None]
+Action = Callable[[], object]
 
 
 class Sample:
     """One campaign of the demo and the ids that its story needs."""
 
-    def __init__(self, plan: Plan, start_at: int) -> None:
+    def __init__(self, plan: Plan, channel: str, start_at: int) -> None:
         self.plan = plan
+        self.channel = channel
         self.campaign_id = _new_id()
         self.creator = _new_id()
-        self.launch_at = start_at + round(plan.launch_day * DAY_MS)
-        self.end_at = start_at + round(plan.end_day * DAY_MS)
+        self.launch_at = start_at + round(plan.launch * DAY_MS)
+        self.end_at = start_at + round(plan.end * DAY_MS)
         self.rewards: list[tuple[PlannedReward, Reward]] = []
         self.sold: Counter[str] = Counter()
         self.milestones: list[Milestone] = []
+        self.submission: Submission | None = None
+
+    def is_of(self, teams: frozenset[str]) -> bool:
+        """Whether one of these teams stands behind it."""
+        return self.plan.team.partition(" ·")[0] in teams
 
     def offers(self, planned: PlannedReward, reward: Reward) -> bool:
         """Whether the sample pledges may still take this reward."""
@@ -70,41 +80,62 @@ class Seeder:
     """Fills an empty platform with the plans; time runs from the first launch to `start_at`."""
 
     def __init__(
-        self, platform: Platform, clock: SimulatedClock, plans: Sequence[Plan], start_at: int
+        self,
+        platform: Platform,
+        clock: SimulatedClock,
+        channels: Sequence[ChannelPlan],
+        start_at: int,
     ) -> None:
         self._platform = platform
         self._clock = clock
         self._start_at = start_at
-        self._samples = [Sample(plan, start_at) for plan in plans]
+        self._channels = {_new_id(): channel for channel in channels}
+        self._samples = [
+            Sample(plan, channel_id, start_at)
+            for channel_id, channel in self._channels.items()
+            for plan in channel.plans
+        ]
+        self._in_review = [
+            Sample(plan, channel_id, start_at)
+            for channel_id, channel in self._channels.items()
+            for plan in channel.in_review
+        ]
         self._agenda: list[tuple[int, int, Action]] = []
         self._order = count()
         self._random = random.Random(SEED)  # noqa: S311 - stories, not secrets
-        self._channel = _new_id()
-        self._staff = _new_id()
-        self._treasurer = _new_id()
+        self._people = SamplePeople({})
+        self._community: list[str] = []
         self._methods: dict[str, list[tuple[str, str]]] = {}
         self._pending: list[tuple[Sample, c.MakePledge]] = []
+        self._touched = False
 
     async def run(self) -> list[str]:
         """Make everything; return the ids of the campaigns in the order of the plans."""
         first = min(sample.launch_at for sample in self._samples) - DAY_MS
         self._clock.now = first
-        await self._platform.stores.channels.save(
-            Channel(
-                id=self._channel,
-                name=_CHANNEL_NAME,
-                languages=("en",),
-                currencies=("CNY", "JPY", "EUR", "KWD"),
-                terms=Terms(),
-            ),
-            at=first,
-        )
+        for channel_id, channel in self._channels.items():
+            await self._platform.stores.channels.save(
+                Channel(
+                    id=channel_id,
+                    name=channel.name,
+                    languages=channel.languages,
+                    currencies=channel.currencies,
+                    terms=Terms(),
+                ),
+                at=first,
+            )
+        self._people = await add_sample_people(self._platform, list(self._channels), first)
+        self._community = await self._backers(COMMUNITY, first)
         for sample in self._samples:
             await self._prepare(sample)
+            await self._prepare_methods(sample, sample.launch_at - DAY_MS)
             self._plan_pledges(sample)
             self._plan_story(sample)
+        for sample in self._in_review:
+            await self._prepare(sample)
+            await self._plan_review(sample)
         for tick in range(first, self._start_at, DAY_MS // 4):
-            self._at(tick, self._settle)
+            self._at(tick, self._tick)
         self._run_agenda()
         return [sample.campaign_id for sample in self._samples]
 
@@ -127,8 +158,16 @@ class Seeder:
         while self._platform.processes.step(self._clock.now) + self._platform.hear_bank():
             pass
 
+    def _tick(self) -> None:
+        """Settle what has become due since the last time, if anything has."""
+        due = self._platform.processes.next_due()
+        if self._pending or self._touched or (due is not None and due <= self._clock.now):
+            self._touched = False
+            self._settle()
+
     def _do(self, command: c.Command) -> None:
         self._hand_in()
+        self._touched = True
         self._platform.engine.submit(command)
 
     # --- Campaigns -------------------------------------------------------------------------------
@@ -137,84 +176,128 @@ class Seeder:
         plan, stores = sample.plan, self._platform.stores
         at = sample.launch_at - DAY_MS
         sample.creator = await stores.people.add_person("creator", display_name=plan.team, at=at)
-        text = await stores.content.put(
-            {"title": plan.title, "blurb": plan.blurb, "story": plan.story_text}, at=at
-        )
+        put = partial(stores.content.put, at=at)
+        told = ("title", "description")
         for planned in plan.rewards:
-            reward_text = await stores.content.put(
-                {"title": planned.title, "description": planned.description}, at=at
-            )
-            sample.rewards.append((planned, _reward(sample, planned, reward_text)))
+            text = await put(plan.part(told, planned.en, planned.zh))
+            sample.rewards.append((planned, _reward(sample, planned, text)))
         needs = [
             Need(
                 need_id=_new_id(),
                 quantity=quantity,
-                text=await stores.content.put({"title": title, "description": ""}, at=at),
+                text=await put(plan.part(told, (en, ""), (zh, ""))),
             )
-            for title, quantity in plan.needs
+            for en, zh, quantity in plan.needs
         ]
         sample.milestones = [
             Milestone(
                 milestone_id=_new_id(),
                 share_bps=share,
-                text=await stores.content.put({"title": title}, at=at),
+                text=await put(plan.part(told, (en, ""), (zh, ""))),
             )
-            for title, share in plan.milestones
+            for en, zh, share in plan.milestones
         ]
-        await self._prepare_methods(sample, at)
-        submission = Submission(
+        team = (self._people["creator"],) if sample.is_of(MEMBER_OF) else ()
+        sample.submission = Submission(
             creator=sample.creator,
+            team=team,
             model=plan.model,
             currency=plan.currency,
             goal_minor=sample.minor(plan.goal),
             deadline_at=sample.end_at,
             terms=Terms(collect_at=plan.collect_at),
-            text=text,
+            text=await put(plan.document()),
             rewards=tuple(reward for _, reward in sample.rewards),
             needs=tuple(needs),
             milestones=tuple(sample.milestones),
         )
-        self._at(at, partial(self._submit, sample, submission))
-        for day, title, body in plan.updates:
+        self._at(at, partial(self._submit, sample))
+        if sample.plan.story not in ("submitted", "resubmitted"):
+            self._at(at + 1, partial(self._approve, sample))
+        for day, title, body, title_zh, body_zh in plan.updates:
+            posted_at = self._start_at + round(day * DAY_MS)
             update = await stores.content.put(
-                {"title": title, "body": body}, at=self._start_at + round(day * DAY_MS)
+                plan.part(("title", "body"), (title, body), (title_zh, body_zh)), at=posted_at
             )
-            self._at(
-                self._start_at + round(day * DAY_MS),
-                partial(self._post, sample, update),
-            )
+            self._at(posted_at, partial(self._post, sample, update))
+
+    async def _backers(self, number: int, at: int) -> list[str]:
+        """So many new backers, with names that say what they are."""
+        people = self._platform.stores.people
+        backers = await people.mint_backers(number, at=at)
+        known = len(self._community)
+        await people.name_many(
+            {
+                backer: f"Sample backer {place:05}"
+                for place, backer in enumerate(backers, start=known + 1)
+            }
+        )
+        return backers
 
     async def _prepare_methods(self, sample: Sample, at: int) -> None:
+        """Cards for all who will pledge; those that behave in their own way are the last."""
         behaviours: list[Behaviour] = ["success"] * sample.plan.backers
-        if sample.plan.story == "cards_fail":
-            behaviours[-9:] = ["declines_later"] * 9
-        if sample.plan.story == "milestones":
-            # One payment that is not completed yet keeps it unsettled, so late pledges can open.
-            behaviours[-1:] = ["declines_later"]
-        if sample.plan.story == "disputed":
-            behaviours[:2] = ["dispute"] * 2
-        stores, bank = self._platform.stores, self._platform.bank
-        backers = await stores.people.mint_backers(len(behaviours), at=at)
+        match sample.plan.story:
+            case "cards_fail":
+                behaviours[-9:] = ["declines_later"] * 9
+            case "milestones":
+                # One payment that is not completed keeps it unsettled: late pledges can stay open.
+                behaviours[-1:] = ["declines_later"]
+            case "disputed":
+                behaviours[:2] = ["dispute"] * 2
+            case _:
+                pass
+        bank, number = self._platform.bank, len(behaviours)
+        if number > len(self._community):
+            backers = await self._backers(number, at)
+        else:
+            backers = self._random.sample(self._community, number)
+        if sample.is_of(PLEDGES_TO):
+            backers[-2 if sample.plan.story == "milestones" else -1] = self._people["backer"]
         references = bank.prepare_methods_direct(behaviours, at=at) if behaviours else []
-        self._methods[sample.campaign_id] = [
-            (
-                backer,
-                await stores.methods.add(
-                    party=backer, provider=bank.name, reference=reference, at=at
-                ),
-            )
-            for backer, reference in zip(backers, references, strict=True)
-        ]
+        pairs = list(zip(backers, references, strict=True))
+        methods = await self._platform.stores.methods.add_many(pairs, provider=bank.name, at=at)
+        self._methods[sample.campaign_id] = list(zip(backers, methods, strict=True))
 
-    def _submit(self, sample: Sample, submission: Submission) -> None:
-        creator, staff = f"creator:{sample.creator}", f"staff:{self._staff}"
+    def _submit(self, sample: Sample) -> None:
+        assert sample.submission is not None, "a sample is prepared first"
         self._do(
             c.SubmitCampaign(
-                **_about(sample, creator), channel=self._channel, submission=submission
+                **_about(sample, f"creator:{sample.creator}"),
+                channel=sample.channel,
+                submission=sample.submission,
             )
         )
-        self._do(c.ApproveCampaign(**_about(sample, staff)))
-        self._at(sample.launch_at, partial(self._do, c.LaunchCampaign(**_about(sample, creator))))
+
+    def _approve(self, sample: Sample) -> None:
+        self._do(c.ApproveCampaign(**_about(sample, self._by("staff"))))
+        launch = c.LaunchCampaign(**_about(sample, f"creator:{sample.creator}"))
+        self._at(sample.launch_at, partial(self._do, launch))
+
+    async def _plan_review(self, sample: Sample) -> None:
+        """Let staff send one back with remarks, and its team hand it in again."""
+        if sample.plan.story != "resubmitted" or sample.submission is None:
+            return
+        at, put = sample.launch_at, self._platform.stores.content.put
+        remarks = await put(
+            {"title": "", "body": "Who looks after it in ten years? Please say so in the story."},
+            at=at,
+        )
+        back = c.ReturnCampaign(**_about(sample, self._by("staff")), text=remarks)
+        better = sample.plan.document()
+        better["story"] += "\n\nThe parents' association looks after it, ten years at least."
+        again = msgspec.structs.replace(
+            sample.submission,
+            text=await put(better, at=at),
+            goal_minor=sample.submission.goal_minor + sample.minor(1_000),
+        )
+        creator = f"creator:{sample.creator}"
+        handed_in = c.ResubmitCampaign(**_about(sample, creator), submission=again)
+        self._at(at - HOUR_MS, partial(self._do, back))
+        self._at(at + DAY_MS, partial(self._do, handed_in))
+
+    def _by(self, role: Any) -> str:  # noqa: ANN401 - one of the roles
+        return f"{role}:{self._people[role]}"
 
     def _post(self, sample: Sample, text: str) -> None:
         creator = f"creator:{sample.creator}"
@@ -231,7 +314,10 @@ class Seeder:
         backers = self._methods[sample.campaign_id]
         if sample.plan.percent:
             *backers, (last, its_method) = backers
-            self._at(self._start_at - 1, partial(self._fill_up, sample, last, its_method))
+            filled_at = min(sample.end_at - HOUR_MS, self._start_at - 1)
+            if sample.end_at > self._start_at:
+                filled_at = self._start_at - 1
+            self._at(filled_at, partial(self._fill_up, sample, last, its_method))
         for backer, method in backers:
             # Most come in the first days and the last ones, as everywhere.
             part = self._random.betavariate(0.7, 0.9)
@@ -252,7 +338,13 @@ class Seeder:
                 destination = "CN"
                 amount_minor += reward.shipping_minor(destination) or 0
         bare = self._bare_pledge(sample, backer, method, amount_minor)
-        self._pending.append((sample, _changed(bare, choices=choices, destination=destination)))
+        shown = self._random.choice(_VISIBILITIES)
+        self._pending.append(
+            (
+                sample,
+                _changed(bare, choices=choices, destination=destination, visibility=shown),
+            )
+        )
 
     def _bare_pledge(
         self, sample: Sample, backer: str, method: str, amount_minor: int
@@ -291,7 +383,7 @@ class Seeder:
     def _plan_story(self, sample: Sample) -> None:
         end = sample.end_at
         match sample.plan.story:
-            case "live" | "cards_fail":
+            case "live" | "cards_fail" | "submitted" | "resubmitted":
                 pass
             case "suspended":
                 self._at(self._start_at - DAY_MS, partial(self._suspend, sample))
@@ -299,19 +391,23 @@ class Seeder:
                 self._at(end + HOUR_MS, partial(self._open_late, sample))
                 self._at(end + 16 * DAY_MS, partial(self._pay_out, sample, 0))
                 self._at(end + 35 * DAY_MS, partial(self._pay_out, sample, 1))
+                self._at(self._start_at - DAY_MS, partial(self._ask_for_payout, sample, 2))
             case "cancelled_after_payout":
                 self._at(end + 16 * DAY_MS, partial(self._pay_out, sample, None, 2, 5))
                 self._at(end + 30 * DAY_MS, partial(self._cancel, sample))
             case "completed":
                 self._at(end + 16 * DAY_MS, partial(self._pay_out, sample, None))
                 self._at(end + 40 * DAY_MS, partial(self._deliver, sample))
+            case "half_paid":
+                self._at(end + 16 * DAY_MS, partial(self._pay_out, sample, None, 1, 2))
+                self._at(end + 90 * DAY_MS, partial(self._deliver, sample))
             case "disputed":
                 self._at(end + 16 * DAY_MS, partial(self._pay_out, sample, None, 4, 5))
                 self._at(end + 20 * DAY_MS, partial(self._refund, sample))
                 self._at(end + 22 * DAY_MS, self._lose_disputes)
 
     def _suspend(self, sample: Sample) -> None:
-        self._do(c.SuspendCampaign(**_about(sample, f"staff:{self._staff}"), cause="report"))
+        self._do(c.SuspendCampaign(**_about(sample, self._by("staff")), cause="report"))
 
     def _open_late(self, sample: Sample) -> None:
         self._do(c.OpenLatePledges(**_about(sample, f"creator:{sample.creator}")))
@@ -321,10 +417,16 @@ class Seeder:
     ) -> None:
         if not milestone:
             self._do(
-                c.VerifyPayoutAccount(
-                    **_about(sample, f"staff:{self._staff}"), account_id=_new_id()
-                )
+                c.VerifyPayoutAccount(**_about(sample, self._by("staff")), account_id=_new_id())
             )
+        payout_id = self._ask_for_payout(sample, milestone, numerator, denominator)
+        treasurer = self._by("treasurer")
+        self._do(c.ApprovePayout(**_about(sample, treasurer), payout_id=payout_id))
+        self._settle()
+
+    def _ask_for_payout(
+        self, sample: Sample, milestone: int | None, numerator: int = 1, denominator: int = 1
+    ) -> str:
         payout_id = _new_id()
         milestone_id = "" if milestone is None else sample.milestones[milestone].milestone_id
         self._do(
@@ -336,13 +438,10 @@ class Seeder:
                 denominator=denominator,
             )
         )
-        treasurer = f"treasurer:{self._treasurer}"
-        self._do(c.ApprovePayout(**_about(sample, treasurer), payout_id=payout_id))
-        self._settle()
+        return payout_id
 
     def _cancel(self, sample: Sample) -> None:
-        staff = f"staff:{self._staff}"
-        self._do(c.CancelCampaign(**_about(sample, staff), cause="cannot_deliver"))
+        self._do(c.CancelCampaign(**_about(sample, self._by("staff")), cause="cannot_deliver"))
 
     def _deliver(self, sample: Sample) -> None:
         collected = self._platform.engine.inspect(sample.campaign_id, _collected)
@@ -398,7 +497,7 @@ def _reward(sample: Sample, planned: PlannedReward, text: str) -> Reward:
         reward_id=_new_id(),
         price_minor=sample.minor(planned.price),
         limit=planned.limit,
-        delivery_at=sample.end_at + 90 * DAY_MS,
+        delivery_at=sample.end_at + planned.delivery * DAY_MS,
         shipping=fees if planned.ships else (),
         add_on=planned.add_on,
         text=text,

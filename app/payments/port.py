@@ -21,7 +21,7 @@ The methods are synchronous and slow as the network is; callers run them in a th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias, cast, get_args
 
 import msgspec
 
@@ -43,6 +43,30 @@ LineKind = Literal[
     "dispute_won",
     "dispute_lost",
 ]
+
+
+DeclineCode = Literal[
+    "account_closed",
+    "cancelled",
+    "card_declined",
+    "card_expired",
+    "card_lost",
+    "confirmation_expired",
+    "confirmation_refused",
+    "exceeds_remainder",
+    "insufficient_funds",
+    "never_sent",
+    "no_payment_method",
+    "no_such_method",
+    "not_collected",
+    "other_currency",
+    "refund_refused",
+    "unknown_currency",
+]
+"""Why no money moved, in words that every provider's own are brought to. `card_declined` is all
+that is known where a provider says no more, or something that nobody foresaw."""
+
+DECLINE_CODES: Final[frozenset[str]] = frozenset(get_args(DeclineCode))
 
 
 class PortError(Exception):
@@ -69,7 +93,7 @@ class InvalidNotification(PortError):  # noqa: N818 - the same
 class PrepareMethod(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for a hosted page on which a backer gives a payment method to the provider, not to us.
 
-    `reference` is our own word for what the method is for (a pledge id) and comes back in `Method`.
+    `reference` is our own word for what the method is for (a checkout) and comes back in `Method`.
     `description` is shown to the backer: what will be charged, when, and on what condition.
     `return_path` is a path of our own origin; the provider appends `method=<method id>` to its
     query. Raises ValueError where `return_path` could lead elsewhere.
@@ -141,9 +165,13 @@ class PayOutRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Succeeded(msgspec.Struct, frozen=True, kw_only=True, tag="succeeded"):
-    """The money moved at `at`. `fee_minor` is what the provider kept of it."""
+    """The money moved at `at`: `amount_minor` in `currency`, as the provider says, whatever was
+    asked for. `fee_minor` is what the provider kept of it.
+    """
 
     reference: str
+    amount_minor: int
+    currency: str
     fee_minor: int
     at: int
 
@@ -162,11 +190,12 @@ class ActionRequired(msgspec.Struct, frozen=True, kw_only=True, tag="action_requ
 
 
 class Declined(msgspec.Struct, frozen=True, kw_only=True, tag="declined"):
-    """No money moved. `code` is a slug; `retryable`: a later attempt with a new key may succeed
-    without the backer doing anything.
+    """No money moved. `code` says why in the port's words (a provider's own go through
+    `decline_code`); `retryable`: a later attempt with a new key may succeed without the backer
+    doing anything.
     """
 
-    code: str
+    code: DeclineCode
     retryable: bool
 
 
@@ -328,6 +357,15 @@ class PaymentProvider(Protocol):
 
     def statement(self, after: int, limit: int) -> list[StatementLine]:
         """Up to `limit` lines with `no` greater than `after`, in order."""
+
+
+def decline_code(said: str, known: Mapping[str, DeclineCode] | None = None) -> DeclineCode:
+    """Bring a provider's own reason to the port's words: by its table of `known` ones, as it is
+    where it is one of the port's, else `card_declined`.
+    """
+    if known and said in known:
+        return known[said]
+    return cast("DeclineCode", said) if said in DECLINE_CODES else "card_declined"
 
 
 def check_request(key: str, amount_minor: int, currency: str) -> None:

@@ -75,7 +75,6 @@ class Case(Struct, frozen=True):
     no: int
     attempt: int
     key: str
-    amount_minor: int
     next_attempt: int = 0
 
 
@@ -228,7 +227,7 @@ class CollectRunner(Runner):
     def _case(self, task: Task, seen: Seen, attempt: int, next_attempt: int = 0) -> Case:
         no = task.no
         key = charge_key(self.world.log_id, task.campaign_id, no, attempt)
-        return Case(task, seen, no, attempt, key, seen.amount_minor, next_attempt)
+        return Case(task, seen, no, attempt, key, next_attempt)
 
     # --- Asking what became of it ----------------------------------------------------------------
 
@@ -307,7 +306,7 @@ class CollectRunner(Runner):
             if reference is None:
                 answers.append((case, NO_METHOD))
                 continue
-            charged.append(msgspec.structs.replace(case, amount_minor=amount_minor))
+            charged.append(case)
             requests.append(
                 CollectRequest(
                     key=case.key,
@@ -363,7 +362,7 @@ class CollectRunner(Runner):
     def _fact(self, case: Case, outcome: Outcome) -> c.Command | None:
         provider = self.world.provider.name
         about = ChargeKey(case.task.campaign_id, case.no, case.attempt)
-        fact = charge_fact(about, case.key, case.amount_minor, outcome, provider)
+        fact = charge_fact(about, case.key, case.seen.currency, outcome, provider)
         if fact is not None and (outcome is NO_METHOD or outcome is NEVER_SENT):
             return msgspec.structs.replace(fact, by=BY)  # our own finding, not the provider's
         return fact

@@ -79,7 +79,7 @@ class PayoutRunner(Runner):
                 return later(task, now + SUSPENDED_MS, why=approved.blocked)
             outcome = outcome or self._send(key, approved, now)
             about = PayoutKey(task.campaign_id, task.ref)
-            fact = payout_fact(about, key, approved.cash_minor, outcome, world.provider.name)
+            fact = payout_fact(about, key, approved.currency, outcome, world.provider.name)
         if fact is None:
             return later(task, ask_at(task, now), fresh=False)
         (answer,) = world.submit([fact])

@@ -10,16 +10,36 @@ from app.processes.runner import identity
 from domain import commands as c
 
 
+class OtherCurrencyError(Exception):
+    """A provider says that it moved money in another currency than the campaign's.
+
+    No entry of the campaign's books can hold that: somebody has to look at it, so the row that
+    asked stays with this as its fault, and nothing is recorded.
+    """
+
+
+def _require_currency(outcome: Succeeded, currency: str, key: str) -> None:
+    if outcome.currency != currency:
+        raise OtherCurrencyError(
+            f"{key}: {outcome.amount_minor} {outcome.currency} moved, not {currency}"
+        )
+
+
 def charge_fact(
-    about: ChargeKey, key: str, amount_minor: int, outcome: Outcome, provider: str
+    about: ChargeKey, key: str, currency: str, outcome: Outcome, provider: str
 ) -> c.Command | None:
-    """Record what became of a charge of `amount_minor`; None where nothing is known yet."""
+    """Record what became of a charge in `currency`; None where nothing is known yet.
+
+    The amount is the provider's word: where it is not what was asked for, the rules make it a
+    discrepancy. Raises OtherCurrencyError.
+    """
 
     def by(what: str) -> dict[str, Any]:
         return identity(about.campaign_id, f"provider:{provider}", f"{key}/{what}")
 
     match outcome:
-        case Succeeded(reference=reference, fee_minor=fee_minor):
+        case Succeeded(reference=reference, amount_minor=amount_minor, fee_minor=fee_minor):
+            _require_currency(outcome, currency, key)
             return c.RecordCollected(
                 **by(f"collected/{reference}"),
                 no=about.no,
@@ -52,15 +72,19 @@ def charge_fact(
 
 
 def refund_fact(
-    about: RefundKey, key: str, amount_minor: int, outcome: Outcome, provider: str
+    about: RefundKey, key: str, currency: str, outcome: Outcome, provider: str
 ) -> c.Command | None:
-    """Record what became of a refund of `amount_minor`; None where nothing is known yet."""
+    """Record what became of a refund in `currency`; None where nothing is known yet.
+
+    Raises OtherCurrencyError.
+    """
 
     def by(what: str) -> dict[str, Any]:
         return identity(about.campaign_id, f"provider:{provider}", f"{key}/{what}")
 
     match outcome:
-        case Succeeded(reference=reference):
+        case Succeeded(reference=reference, amount_minor=amount_minor):
+            _require_currency(outcome, currency, key)
             return c.RecordRefunded(
                 **by("refunded"),
                 no=about.no,
@@ -80,15 +104,19 @@ def refund_fact(
 
 
 def payout_fact(
-    about: PayoutKey, key: str, amount_minor: int, outcome: Outcome, provider: str
+    about: PayoutKey, key: str, currency: str, outcome: Outcome, provider: str
 ) -> c.Command | None:
-    """Record what became of a payout of `amount_minor`; None where nothing is known yet."""
+    """Record what became of a payout in `currency`; None where nothing is known yet.
+
+    Raises OtherCurrencyError.
+    """
 
     def by(what: str) -> dict[str, Any]:
         return identity(about.campaign_id, f"provider:{provider}", f"{key}/{what}")
 
     match outcome:
-        case Succeeded(reference=reference):
+        case Succeeded(reference=reference, amount_minor=amount_minor):
+            _require_currency(outcome, currency, key)
             return c.RecordPayoutSent(
                 **by("sent"),
                 payout_id=about.payout_id,

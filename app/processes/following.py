@@ -21,6 +21,7 @@ _PREFIX: Final = "campaign:"
 
 SUSPENDED: Final = "campaign_suspended"
 FROZEN: Final = "payouts_frozen"
+DISPUTED: Final = "dispute_open"
 
 RETURNABLE: Final = (
     "collected_unexpectedly",
@@ -198,7 +199,8 @@ class Following:
     def dispute_decided(
         self, to: Changes, campaign_id: str, event: e.DisputeWon | e.DisputeLost
     ) -> None:
-        """In a campaign that has ended, what the dispute held up goes back."""
+        """What the dispute held up goes on; in a campaign that has ended, the rest goes back."""
+        to.resume(campaign_id, DISPUTED, event.at)
         if self._known(to, campaign_id).ended:
             to.ensure(give_back(campaign_id, event.no, event.version, event.at))
 

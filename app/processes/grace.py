@@ -57,7 +57,7 @@ class _Canceller(Runner):
             case None | Declined():
                 return None
             case Succeeded():
-                fact = charge_fact(about, key, seen.amount_minor, outcome, world.provider.name)
+                fact = charge_fact(about, key, seen.currency, outcome, world.provider.name)
                 assert fact is not None, "money that moved is a fact"
                 return self.told(task, fact, now)
             case Pending() | Unknown() | ActionRequired():

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, assert_never
+from typing import Any, assert_never
 
 from app.payments.port import (
     DisputeDecided,
     DisputeOpened,
-    LineKind,
     Notification,
     Outcome,
     OutcomeReported,
@@ -29,8 +28,6 @@ from app.processes.runner import World, identity
 from domain import commands as c
 from domain.errors import Rejection
 from domain.state import Campaign
-
-STATEMENT_PAGE: Final = 1_000
 
 _logger = logging.getLogger(__name__)
 
@@ -73,11 +70,11 @@ class News:
         name = self._world.provider.name
         match about:
             case ChargeKey():
-                return charge_fact(about, key, self._amount_minor(about, key), outcome, name)
+                return charge_fact(about, key, self._currency(about, outcome), outcome, name)
             case RefundKey():
-                return refund_fact(about, key, self._amount_minor(about, key), outcome, name)
+                return refund_fact(about, key, self._currency(about, outcome), outcome, name)
             case PayoutKey():
-                return payout_fact(about, key, self._amount_minor(about, key), outcome, name)
+                return payout_fact(about, key, self._currency(about, outcome), outcome, name)
             case ReturnKey():  # its row asks for itself
                 return None
             case None:
@@ -132,25 +129,14 @@ class News:
             )
         )
 
-    # --- Amounts ---------------------------------------------------------------------------------
+    # --- Currencies ------------------------------------------------------------------------------
 
-    def _amount_minor(self, about: ChargeKey | RefundKey | PayoutKey, key: str) -> int:
-        """What was asked for under the key; where the log does not know, what moved."""
-        asked = self._world.engine.inspect(about.campaign_id, lambda state: _asked(state, about))
-        return self._moved_minor(key) if asked is None else asked
-
-    def _moved_minor(self, key: str) -> int:
-        """What the provider's statement says of a key; 0 where nothing moved.
-
-        Only for what a log that was restored from an older copy has never heard of.
+    def _currency(self, about: ChargeKey | RefundKey | PayoutKey, outcome: Outcome) -> str:
+        """The campaign's currency; where the log does not know the campaign, the provider's word,
+        for the rules to refuse.
         """
-        after = 0
-        while lines := self._world.provider.statement(after, STATEMENT_PAGE):
-            for line in lines:
-                if line.key == key and line.kind in _MOVED:
-                    return line.amount_minor
-            after = lines[-1].no
-        return 0
+        known = self._world.engine.inspect(about.campaign_id, _currency_of)
+        return known or (outcome.currency if isinstance(outcome, Succeeded) else "")
 
     # --- Recording -------------------------------------------------------------------------------
 
@@ -167,20 +153,5 @@ class News:
         return 1
 
 
-_MOVED: Final[tuple[LineKind, ...]] = ("collected", "refunded", "paid_out")
-
-
-def _asked(state: Campaign, about: ChargeKey | RefundKey | PayoutKey) -> int | None:
-    match about:
-        case ChargeKey(no=no, attempt=attempt):
-            pledge = state.pledge(no)
-            asked = pledge is not None and attempt <= pledge.attempt
-            return pledge.amount_minor if pledge is not None and asked else None
-        case RefundKey(refund_id=refund_id):
-            refund = state.refunds.get(refund_id)
-            return None if refund is None else refund.amount_minor
-        case PayoutKey(payout_id=payout_id):
-            payout = state.payouts.get(payout_id)
-            return None if payout is None else payout.amount_minor - payout.debt_minor
-        case _:
-            assert_never(about)
+def _currency_of(state: Campaign) -> str:
+    return state.submission.currency if state.submission else ""

@@ -17,6 +17,7 @@ from app.payments.port import (
     Unknown,
 )
 from app.processes.facts import refund_fact
+from app.processes.following import DISPUTED
 from app.processes.keys import RefundKey, charge_key, command_id, refund_key
 from app.processes.runner import Runner, ask_at, identity
 from app.processes.work import Kind, Task, Verdict, done, failed, later
@@ -25,6 +26,9 @@ from domain.errors import Rejection
 from domain.state import ENDED, Campaign, Phase
 
 BY: Final = "system:refund"
+
+DISPUTED_MS: Final = 3_600_000
+"""How often to look whether a dispute is decided, should the fact of it be missed."""
 
 _logger = logging.getLogger(__name__)
 
@@ -65,13 +69,17 @@ class GiveBackRunner(Runner):
 
 
 class Due(Struct, frozen=True):
-    """A refund that was requested and has no outcome yet, with the attempt that took the money."""
+    """A refund that was requested and has no outcome yet, with the attempt that took the money.
+
+    `disputed`: the backer's bank has asked for the same money and has not decided.
+    """
 
     no: int
     amount_minor: int
     currency: str
     attempt: int
     reference: str
+    disputed: bool
 
 
 def _look(state: Campaign, refund_ids: Iterable[str]) -> dict[str, Due]:
@@ -88,6 +96,7 @@ def _look(state: Campaign, refund_ids: Iterable[str]) -> dict[str, Due]:
             state.bound.currency,
             pledge.funds.attempt,
             pledge.funds.reference,
+            pledge.funds.disputed_minor > 0,
         )
     return found
 
@@ -112,7 +121,11 @@ class RefundRunner(Runner):
             except Exception as fault:  # noqa: BLE001 - out of reach, however it says so
                 verdicts.append(failed(task, fault, now))
                 continue
-            if outcome is None:
+            if outcome is None and due.disputed:
+                # What may have been sent before is asked about first; nothing new is sent, or the
+                # money could go back twice.
+                verdicts.append(later(task, now + DISPUTED_MS, why=DISPUTED))
+            elif outcome is None:
                 to_send.append((task, due))
             else:
                 told.append((task, due, outcome))
@@ -165,7 +178,7 @@ class RefundRunner(Runner):
         for task, due, outcome in told:
             about = RefundKey(task.campaign_id, due.no, task.ref)
             name = self.world.provider.name
-            fact = refund_fact(about, self._key(task, due), due.amount_minor, outcome, name)
+            fact = refund_fact(about, self._key(task, due), due.currency, outcome, name)
             if fact is None:
                 verdicts.append(later(task, ask_at(task, now), fresh=False))
             else:

@@ -167,6 +167,12 @@ class Accounts:
                     found[row["joined"]] = _account(row)
         return found
 
+    async def with_pen_name(self, text: str, limit: int) -> list[str]:
+        """Return up to so many accounts whose pen name holds a text."""
+        query = select(ACCOUNTS.c.party).where(ACCOUNTS.c.pen_name.contains(text, autoescape=True))
+        async with self._engine.connect() as connection:
+            return list((await connection.execute(query.limit(limit))).scalars())
+
     async def parties_of(self, account: str) -> frozenset[str]:
         """Every party for which an account speaks: its own, and those that joined it."""
         query = select(JOINED.c.party).where(JOINED.c.account == account)

@@ -10,33 +10,49 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Collection, Mapping
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from msgspec import Struct
-from sqlalchemy import Column, Integer, LargeBinary, RowMapping, Table, Text, insert, select, update
+from sqlalchemy import (
+    Column,
+    Integer,
+    LargeBinary,
+    RowMapping,
+    Select,
+    Table,
+    Text,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.stores.people import Role
 from app.stores.rows import METADATA, one_row
 
 Scope = Literal[
+    "account",
     "backers:write",
+    "campaigns:read",
     "campaigns:write",
     "events:read",
     "payouts:approve",
     "pledges:import",
+    "pledges:read",
     "pledges:write",
     "staff",
 ]
 """What a key may do. `pledges:import` may pledge for any backer, `pledges:write` for its owner
-alone."""
+alone; what may write may read the same. `account` makes and ends its owner's other keys."""
 
 ROLE_SCOPES: Final[Mapping[Role, frozenset[Scope]]] = {
-    "backer": frozenset({"pledges:write"}),
-    "creator": frozenset({"campaigns:write"}),
-    "staff": frozenset({"backers:write", "campaigns:write", "pledges:import", "staff"}),
-    "treasurer": frozenset({"payouts:approve"}),
-    "auditor": frozenset({"events:read"}),
+    "backer": frozenset({"account", "pledges:read", "pledges:write"}),
+    "creator": frozenset({"account", "campaigns:read", "campaigns:write"}),
+    "staff": frozenset(
+        {"account", "backers:write", "campaigns:read", "campaigns:write", "pledges:import", "staff"}
+    ),
+    "treasurer": frozenset({"account", "payouts:approve"}),
+    "auditor": frozenset({"account", "events:read"}),
 }
 """What a key of each role may do unless its maker says otherwise."""
 
@@ -187,13 +203,37 @@ class ApiKeys:
             raise UnknownKeyError(key_id)
         self._revoked.add(key_id)
 
+    async def revoke_role(self, owner: str, role: Role, channel: str, *, at: int) -> None:
+        """End the keys that a party made for a role in a channel: it has that role no more."""
+        these = (
+            API_KEYS.c.owner == owner,
+            API_KEYS.c.role == role,
+            API_KEYS.c.channel == channel,
+            API_KEYS.c.revoked_at.is_(None),
+        )
+        async with self._engine.begin() as connection:
+            ended = await connection.execute(
+                update(API_KEYS).where(*these).values(revoked_at=at).returning(API_KEYS.c.id)
+            )
+            self._revoked.update(ended.scalars())
+
     async def all(self) -> list[ApiKey]:
         """Return every key, also those that ended, the oldest first."""
+        return await self._list(select(API_KEYS))
+
+    async def of_owner(self, owner: str) -> list[ApiKey]:
+        """Return a party's keys, also those that ended, the oldest first."""
+        return await self._list(select(API_KEYS).where(API_KEYS.c.owner == owner))
+
+    async def _list(self, query: Select[Any]) -> list[ApiKey]:
         async with self._engine.connect() as connection:
-            rows = await connection.execute(
-                select(API_KEYS).order_by(API_KEYS.c.created_at, API_KEYS.c.id)
-            )
+            rows = await connection.execute(query.order_by(API_KEYS.c.created_at, API_KEYS.c.id))
             return [_key(row) for row in rows.mappings()]
+
+
+def beyond_role(role: Role, scopes: Collection[str]) -> list[str]:
+    """Those of these scopes that a key of this role may not have."""
+    return sorted(set(scopes) - ROLE_SCOPES[role])
 
 
 def _hash(secret: str) -> bytes:

@@ -10,12 +10,23 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Column, Integer, LargeBinary, Table, Text, insert, select, update
+from sqlalchemy import (
+    Column,
+    Integer,
+    LargeBinary,
+    RowMapping,
+    Table,
+    Text,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.stores.methods import PAYMENT_METHODS, PaymentMethod
 from app.stores.rows import METADATA, new_id, one_row
+from domain.events import Visibility
 from domain.terms import Choice
 
 CHECKOUTS: Final = Table(
@@ -34,7 +45,10 @@ class Checkout(Struct, frozen=True, kw_only=True):
     """What will be pledged, and the visit to the payment page (`session`, `url`) in between.
 
     `amount_minor` is in minor units. `method` is the id of the payment method once one was given.
-    With `replaces` the backer is giving another method for a pledge that stands.
+    With `replaces` the backer is giving another method for a pledge that stands. `hold_until` is
+    when the hold on limited rewards runs out (ms UTC), `mail_mark` and `address_mark` stand for who
+    is paying and from where, and `shown_as` is the name that the names list may show. `confirmed`:
+    the backer proved their mail address for it.
     """
 
     id: str
@@ -49,6 +63,12 @@ class Checkout(Struct, frozen=True, kw_only=True):
     session: str
     url: str
     replaces: bool = False
+    visibility: Visibility = "hidden"
+    shown_as: str = ""
+    hold_until: int = 0
+    mail_mark: str = ""
+    address_mark: str = ""
+    confirmed: bool = False
     method: str = ""
 
 
@@ -88,13 +108,16 @@ class Checkouts:
             CHECKOUTS.c.id == checkout_id, CHECKOUTS.c.party == party
         )
         row = await one_row(self._engine, query)
-        if row is None:
-            return None
-        checkout = msgspec.json.decode(row["body"], type=Checkout)
-        return msgspec.structs.replace(checkout, method=row["method"] or "")
+        return None if row is None else _read(row)
+
+    async def by_id(self, checkout_id: str) -> Checkout | None:
+        """Return anybody's checkout, for the provider's page, which knows no party of ours."""
+        query = select(CHECKOUTS.c.body, CHECKOUTS.c.method).where(CHECKOUTS.c.id == checkout_id)
+        row = await one_row(self._engine, query)
+        return None if row is None else _read(row)
 
     async def give_method(
-        self, checkout: Checkout, *, provider: str, reference: str, at: int
+        self, checkout: Checkout, *, provider: str, reference: str, at: int, card_mark: str = ""
     ) -> str:
         """Keep the provider's payment method for a checkout, and return our id of it.
 
@@ -106,6 +129,7 @@ class Checkouts:
             provider=provider,
             reference=reference,
             created_at=at,
+            card_mark=card_mark,
         )
         this = CHECKOUTS.c.id == checkout.id
         async with self._engine.begin() as connection:
@@ -118,3 +142,8 @@ class Checkouts:
             row = await one_row(connection, select(CHECKOUTS.c.method).where(this))
         assert row is not None, "a checkout that was read is never deleted"
         return str(row["method"])
+
+
+def _read(row: RowMapping) -> Checkout:
+    checkout = msgspec.json.decode(row["body"], type=Checkout)
+    return msgspec.structs.replace(checkout, method=row["method"] or "")

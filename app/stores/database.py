@@ -15,15 +15,30 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from app.stores.accounts import ACCOUNTS, GRANTS, JOINED
+from app.stores.addresses import ADDRESSES
 from app.stores.api_keys import API_KEYS
+from app.stores.attempts import ATTEMPTS
+from app.stores.card_tries import CARD_TRIES
 from app.stores.channels import CHANNELS
 from app.stores.checkouts import CHECKOUTS
 from app.stores.content import CONTENT
 from app.stores.drafts import DRAFTS
+from app.stores.features import FEATURES
+from app.stores.follows import FOLLOWS
+from app.stores.mail_choices import MAIL_CHOICES
+from app.stores.mail_news import MAIL_NEWS
+from app.stores.mail_tokens import MAIL_TOKENS
+from app.stores.mails import MAILS
 from app.stores.methods import PAYMENT_METHODS
+from app.stores.passkeys import CHALLENGES, PASSKEYS
 from app.stores.people import PARTIES
+from app.stores.pictures import PICTURES
+from app.stores.questions import QUESTIONS
 from app.stores.repeats import REPEATS
+from app.stores.reports import REPORTS
 from app.stores.sessions import SESSIONS
+from app.stores.shown_names import SHOWN_NAMES
+from app.stores.staff_acts import STAFF_ACTS
 
 TABLES: Final[tuple[Table, ...]] = (
     PARTIES,
@@ -38,9 +53,25 @@ TABLES: Final[tuple[Table, ...]] = (
     ACCOUNTS,
     JOINED,
     GRANTS,
+    FEATURES,
+    MAIL_TOKENS,
+    MAILS,
+    MAIL_CHOICES,
+    FOLLOWS,
+    MAIL_NEWS,
+    PASSKEYS,
+    CHALLENGES,
+    ATTEMPTS,
+    QUESTIONS,
+    REPORTS,
+    STAFF_ACTS,
+    PICTURES,
+    ADDRESSES,
+    CARD_TRIES,
+    SHOWN_NAMES,
 )
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Kept in the file itself, so that an older program does not write to a newer shape."""
 
 UPGRADES: Final[dict[int, tuple[str, ...]]] = {
@@ -48,6 +79,10 @@ UPGRADES: Final[dict[int, tuple[str, ...]]] = {
         "ALTER TABLE sessions ADD COLUMN signed_in_at INTEGER",
         "ALTER TABLE sessions ADD COLUMN stepped_up_at INTEGER",
         "ALTER TABLE api_keys ADD COLUMN channel TEXT",
+    ),
+    3: (
+        "ALTER TABLE sessions ADD COLUMN browser TEXT",
+        "ALTER TABLE payment_methods ADD COLUMN card_mark TEXT NOT NULL DEFAULT ''",
     ),
 }
 """What each shape changes in the tables of the one before; new tables are simply made."""

@@ -76,11 +76,17 @@ class Drafts:
         self._engine = engine
 
     async def create(
-        self, *, channel: str, creator: str, body: Mapping[str, object], at: int
+        self,
+        *,
+        channel: str,
+        creator: str,
+        body: Mapping[str, object],
+        at: int,
+        draft_id: str = "",
     ) -> Draft:
-        """Begin a draft."""
+        """Begin a draft. With `draft_id` that of a campaign which was handed in without one."""
         draft = Draft(
-            id=new_id(),
+            id=draft_id or new_id(),
             channel=channel,
             creator=creator,
             body=dict(body),

@@ -5,7 +5,7 @@ Events hold only our id. The reference is the provider's token: no card data eve
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -35,7 +35,9 @@ PAYMENT_METHODS: Final = Table(
     Column("reference", Text, nullable=False),
     Column("created_at", Integer, nullable=False),
     Column("replaced_by", Text),
+    Column("card_mark", Text, nullable=False, server_default=""),
     Index("payment_methods_by_party", "party"),
+    Index("payment_methods_by_card", "card_mark"),
     sqlite_strict=True,
 )
 
@@ -45,7 +47,10 @@ class UnknownPaymentMethodError(LookupError):
 
 
 class PaymentMethod(Struct, frozen=True, kw_only=True):
-    """A backer's way to pay. `reference` means something to `provider` only."""
+    """A backer's way to pay. `reference` means something to `provider` only.
+
+    `card_mark` is equal for the same card and leads to nothing else; empty where it is not known.
+    """
 
     id: str
     party: str
@@ -53,6 +58,7 @@ class PaymentMethod(Struct, frozen=True, kw_only=True):
     reference: str
     created_at: int
     replaced_by: str | None = None
+    card_mark: str = ""
 
 
 class PaymentMethods:
@@ -61,14 +67,37 @@ class PaymentMethods:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def add(self, *, party: str, provider: str, reference: str, at: int) -> str:
+    async def add(
+        self, *, party: str, provider: str, reference: str, at: int, card_mark: str = ""
+    ) -> str:
         """Keep a payment method, and return the id under which events may name it."""
         method = PaymentMethod(
-            id=new_id(), party=party, provider=provider, reference=reference, created_at=at
+            id=new_id(),
+            party=party,
+            provider=provider,
+            reference=reference,
+            created_at=at,
+            card_mark=card_mark,
         )
         async with self._engine.begin() as connection:
             await connection.execute(insert(PAYMENT_METHODS), msgspec.structs.asdict(method))
         return method.id
+
+    async def add_many(
+        self, references: Sequence[tuple[str, str]], *, provider: str, at: int
+    ) -> list[str]:
+        """Keep payment methods of (party, reference), and return their ids in the same order."""
+        methods = [
+            PaymentMethod(
+                id=new_id(), party=party, provider=provider, reference=reference, created_at=at
+            )
+            for party, reference in references
+        ]
+        if methods:
+            async with self._engine.begin() as connection:
+                rows = [msgspec.structs.asdict(method) for method in methods]
+                await connection.execute(insert(PAYMENT_METHODS), rows)
+        return [method.id for method in methods]
 
     async def replace(
         self, method_id: str, *, party: str, provider: str, reference: str, at: int
@@ -95,6 +124,14 @@ class PaymentMethods:
                 raise UnknownPaymentMethodError(method_id)
             await connection.execute(insert(PAYMENT_METHODS), msgspec.structs.asdict(method))
         return method.id
+
+    async def parties_with(self, card_mark: str) -> frozenset[str]:
+        """Everybody who has given this card; nobody for a card that is not known."""
+        if not card_mark:
+            return frozenset()
+        query = select(PAYMENT_METHODS.c.party).where(PAYMENT_METHODS.c.card_mark == card_mark)
+        async with self._engine.connect() as connection:
+            return frozenset((await connection.execute(query.distinct())).scalars())
 
     async def resolve(self, method_ids: Iterable[str]) -> dict[str, PaymentMethod]:
         """Return by each id the method to charge now; unknown ids are left out."""

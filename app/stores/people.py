@@ -7,11 +7,11 @@ commitment made under that key becomes unreadable; the id stays, as the log name
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from msgspec import Struct
-from sqlalchemy import Column, Integer, LargeBinary, Table, Text, insert, select, update
+from sqlalchemy import Column, Integer, LargeBinary, Table, Text, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.stores.rows import METADATA, in_parts, new_id, one_row, scrub
@@ -64,6 +64,18 @@ class People:
                 await connection.execute(insert(PARTIES), rows)
         return [str(row["id"]) for row in rows]
 
+    async def name_many(self, names: Mapping[str, str]) -> None:
+        """Give parties the names under which they are shown."""
+        rows = [{"party": party, "name": name} for party, name in names.items()]
+        statement = (
+            update(PARTIES)
+            .where(PARTIES.c.id == bindparam("party"))
+            .values(display_name=bindparam("name"))
+        )
+        if rows:
+            async with self._engine.begin() as connection:
+                await connection.execute(statement, rows)
+
     async def mint_backer(self, *, at: int) -> str:
         """Make one backer without a name, and return its id."""
         (backer_id,) = await self.mint_backers(1, at=at)
@@ -104,6 +116,28 @@ class People:
                 )
                 found.update((row.id, row.display_name) for row in rows)
         return found
+
+    async def change(self, party_id: str, **values: str) -> None:
+        """Change a party's `display_name` or `mail`; empty takes it away. One that was forgotten
+        stays so.
+        """
+        given = {name: value or None for name, value in values.items()}
+        party = (PARTIES.c.id == party_id, PARTIES.c.forgotten_at.is_(None))
+        async with self._engine.begin() as connection:
+            await connection.execute(update(PARTIES).where(*party).values(given))
+
+    async def called(self, text: str, limit: int) -> list[str]:
+        """Return up to so many parties whose name holds a text."""
+        query = select(PARTIES.c.id).where(PARTIES.c.display_name.contains(text, autoescape=True))
+        async with self._engine.connect() as connection:
+            return list((await connection.execute(query.limit(limit))).scalars())
+
+    async def with_mail(self, mail: str) -> list[str]:
+        """The parties that gave this address when they pledged, in the order of their making."""
+        query = select(PARTIES.c.id).where(PARTIES.c.mail == mail)
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(query.order_by(PARTIES.c.created_at, PARTIES.c.id))
+            return list(rows.scalars())
 
     async def key_of(self, party_id: str) -> bytes | None:
         """Return the key that salts commitments about this party; None once forgotten.

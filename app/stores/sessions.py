@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from typing import Final
 
 from msgspec import Struct
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
+    func,
     insert,
     select,
     update,
@@ -41,6 +43,7 @@ SESSIONS: Final = Table(
     Column("expires_at", Integer, nullable=False),
     Column("signed_in_at", Integer),
     Column("stepped_up_at", Integer),
+    Column("browser", Text),
     Index("sessions_by_party", "party"),
     sqlite_strict=True,
 )
@@ -54,6 +57,17 @@ class Session(Struct, frozen=True):
     party: str
     signed_in_at: int | None
     stepped_up_at: int | None
+
+
+class Place(Struct, frozen=True):
+    """Where somebody is signed in. `id` names the session without opening it; `browser` is what
+    the browser said it is, in short.
+    """
+
+    id: str
+    browser: str
+    created_at: int
+    signed_in: bool
 
 
 class Sessions:
@@ -93,16 +107,56 @@ class Sessions:
         async with self._engine.begin() as connection:
             await connection.execute(update(SESSIONS).where(*this).values(stepped_up_at=at))
 
+    async def name(self, token: str, browser: str) -> None:
+        """Note in which browser a session is, so that its person can tell their sessions apart."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(SESSIONS)
+                .where(SESSIONS.c.token_hash == _hash(token))
+                .values(browser=browser)
+            )
+
+    async def places(self, parties: Collection[str], *, at: int) -> list[Place]:
+        """Every browser in which a person has a session, the newest first."""
+        query = select(SESSIONS).where(SESSIONS.c.party.in_(parties), SESSIONS.c.expires_at > at)
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(
+                query.order_by(SESSIONS.c.created_at.desc(), SESSIONS.c.token_hash)
+            )
+            return [
+                Place(
+                    row.token_hash.hex(),
+                    row.browser or "",
+                    row.created_at,
+                    row.signed_in_at is not None,
+                )
+                for row in rows
+            ]
+
     async def end(self, token: str) -> None:
         """End a session; one that has ended stays so."""
         async with self._engine.begin() as connection:
             await connection.execute(delete(SESSIONS).where(SESSIONS.c.token_hash == _hash(token)))
 
-    async def end_all(self, party: str) -> int:
-        """End every session of a person, everywhere; return how many there were."""
+    async def end_place(self, party: str, place_id: str) -> None:
+        """End one of a person's sessions by its id; one that has ended stays so."""
+        this = (SESSIONS.c.party == party, func.lower(func.hex(SESSIONS.c.token_hash)) == place_id)
         async with self._engine.begin() as connection:
-            ended = await connection.execute(delete(SESSIONS).where(SESSIONS.c.party == party))
+            await connection.execute(delete(SESSIONS).where(*this))
+
+    async def end_all(self, party: str, *, but: str = "") -> int:
+        """End every session of a person, everywhere, or all but the one of this token; return how
+        many there were.
+        """
+        these = (SESSIONS.c.party == party, SESSIONS.c.token_hash != _hash(but))
+        async with self._engine.begin() as connection:
+            ended = await connection.execute(delete(SESSIONS).where(*these))
         return ended.rowcount
+
+
+def place_of(token: str) -> str:
+    """The id of a token's session, as `Sessions.places` gives it."""
+    return _hash(token).hex()
 
 
 def _hash(token: str) -> bytes:

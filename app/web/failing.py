@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 from litestar import Request, Response
+from litestar.exceptions import HTTPException
 from litestar.response import Redirect, Template
 
 from app.api.problems import MEDIA_TYPE, Refused, problem_of
@@ -22,7 +23,9 @@ def answer_failure(request: Request[Any, Any, Any], fault: Exception) -> Respons
     if isinstance(fault, RoleNeededError):
         fault = Refused("role_missing")
     problem = problem_of(fault)
-    headers = {"cache-control": "no-store", **problem.headers}
+    # A method that is not allowed comes with those that are.
+    told = fault.headers or {} if isinstance(fault, HTTPException) else {}
+    headers = {"cache-control": "no-store", **told, **problem.headers}
     if request.scope["path"].startswith(PROGRAM_PATHS):
         return Response(
             msgspec.json.encode(problem),

@@ -11,8 +11,9 @@ from urllib.parse import parse_qsl, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from app.web import dates, language
-from app.web.money import brief, major, money
+from app.web import dates, language, markdown
+from app.web.money import brief, major, money, number, rate
+from app.web.refusals import reason_said
 
 ROOT: Final = Path(__file__).parents[2]
 TEMPLATES: Final = ROOT / "templates"
@@ -38,6 +39,21 @@ def with_query(path: str, query: str, **changed: object) -> str:
     kept = [(name, value) for name, value in parse_qsl(query) if name not in changed]
     put = [(name, str(value)) for name, value in changed.items() if value is not None]
     return f"{path}?{urlencode([*kept, *put])}" if kept or put else path
+
+
+_DEMO_ROLES: Final = (
+    ("visitor", language.translatable("a visitor")),
+    ("backer", language.translatable("a backer")),
+    ("creator", language.translatable("a creator")),
+    ("staff", language.translatable("staff")),
+    ("treasurer", language.translatable("a treasurer")),
+    ("auditor", language.translatable("an auditor")),
+)
+
+
+def _demo_roles() -> list[tuple[str, str]]:
+    """The roles with whose eyes a demo can be looked at, and how they are called."""
+    return [(role, language.gettext(label)) for role, label in _DEMO_ROLES]
 
 
 def environment(*, demo: bool, clock: Callable[[], int]) -> Environment:
@@ -68,14 +84,23 @@ def environment(*, demo: bool, clock: Callable[[], int]) -> Environment:
         "short_day": dates.short_day,
         "minute": dates.minute,
         "month": dates.month,
+        "machine_time": dates.machine,
+        "lasting": dates.lasting,
+        "still": dates.still,
+        "days": dates.in_days,
+        "number": number,
+        "rate": rate,
         "paragraphs": paragraphs,
+        "markdown": markdown.html,
     }
     jinja.globals |= {"asset": asset, "demo": demo, "now": clock, "time_left": dates.time_left}
     jinja.globals |= {
+        "demo_roles": _demo_roles,
         "language": language.current,
         "languages": language.OWN_NAMES,
         "area_styles": (),
         "with_query": with_query,
+        "said_reason": reason_said,
     }
     # The test bank's pages ask for it also where they have none to tell.
     jinja.globals["refusal"] = ""

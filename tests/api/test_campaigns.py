@@ -152,14 +152,18 @@ async def test_a_returned_campaign_is_handed_in_again(running: Running, staff: C
 
 
 async def test_a_list_goes_on_from_its_cursor(running: Running, staff: Caller) -> None:
-    """Pages of two show five campaigns once each, and the last page has no cursor."""
+    """Pages of two show five campaigns once each, also where another comes in between; `next` and
+    `Link` name the same address, and the last page has neither.
+    """
     made = {(await running.launched(staff))["campaign_id"] for _ in range(5)}
     seen: list[str] = []
-    cursor: int | None = 0
-    while cursor is not None:
-        page = (await running.get(f"/campaigns?phase=live&limit=2&cursor={cursor}", staff)).json()
-        seen += [found["campaign_id"] for found in page["campaigns"]]
-        cursor = page["next"]
+    following = "/api/v1/campaigns?phase=live&limit=2"
+    while following:
+        answer = await running.client.get(following, headers=staff.headers)
+        seen += [found["campaign_id"] for found in answer.json()["campaigns"]]
+        following = answer.json()["next"]
+        assert answer.headers.get("link") == (following and f'<{following}>; rel="next"')
+        await running.launched(staff)
     assert (len(seen), set(seen)) == (5, made)
     none = (await running.get("/campaigns?phase=failed", staff)).json()
     assert none == {"campaigns": [], "next": None}

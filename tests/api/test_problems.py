@@ -129,19 +129,6 @@ async def test_every_type_leads_to_a_page(running: Running) -> None:
     assert (await running.client.get("/problems/invented")).status_code == 404
 
 
-async def test_the_api_describes_itself(running: Running) -> None:
-    """The machine-readable description has every command with its body, and asks for keys."""
-    described = (await running.client.get("/openapi/api.json")).json()
-    assert described["components"]["securitySchemes"] == {
-        "key": {"type": "http", "scheme": "bearer"}
-    }
-    for action in ACTIONS:
-        asked = described["paths"][f"/api/v1/campaigns/{{campaign_id}}/{action.path}"]["post"]
-        schema = asked["requestBody"]["content"]["application/json"]["schema"]
-        assert schema == {"$ref": f"#/components/schemas/{action.command.__name__}In"}
-    assert "/me" not in described["paths"]
-
-
 def test_the_docs_name_every_problem_and_every_command() -> None:
     """The page lists exactly the types that an answer can have, and exactly the commands."""
     page = DOCS.read_text()

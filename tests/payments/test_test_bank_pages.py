@@ -24,6 +24,7 @@ from app.payments.port import (
 from app.payments.test_bank import pages
 from app.payments.test_bank.bank import Bank
 from app.payments.test_bank.cards import MAGIC_CARDS, Behaviour, MagicCard
+from app.web.templating import environment
 from tests.payments.asking import AT, collect
 
 ROOT = Path(__file__).parents[2]
@@ -51,9 +52,10 @@ def clock() -> Clock:
 @pytest.fixture
 def client(bank: Bank, clock: Clock) -> Iterator[TestClient[Litestar]]:
     """A browser without scripts; the application asks a CSRF token of every form but the bank's."""
+    templates = environment(demo=False, clock=clock)
     app = Litestar(
         route_handlers=[pages.test_bank_router(bank, clock=clock)],
-        template_config=TemplateConfig(directory=ROOT / "templates", engine=JinjaTemplateEngine),
+        template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(templates)),
         csrf_config=CSRFConfig(secret="the merchant's own"),
         debug=False,
     )
@@ -101,7 +103,7 @@ def test_the_page_is_plain_and_honest(
     assert "&lt;b&gt;¥120&lt;/b&gt; on 12 March" in answer.text
     for card in MAGIC_CARDS:
         assert f'value="{card.number}"' in answer.text
-        assert card.label.replace("'", "&#39;") in answer.text
+        assert pages.LABELS[card.behaviour].replace("'", "&#39;") in answer.text
     assert answer.text.count(" checked") == 1
     assert "<script" not in answer.text
     assert "style=" not in answer.text

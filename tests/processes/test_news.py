@@ -152,7 +152,9 @@ def test_news_about_nothing_of_ours(
         id="n",
         key=key.replace("{log}", stage.log.log_id),
         kind="collect",
-        outcome=Succeeded(reference="r", fee_minor=0, at=START),
+        outcome=Succeeded(
+            reference="r", amount_minor=12_000, currency="CNY", fee_minor=0, at=START
+        ),
         at=START,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from html import unescape
 from html.parser import HTMLParser
 
@@ -53,6 +54,7 @@ class Browser:
     """One visitor."""
 
     def __init__(self, running: Running) -> None:
+        self.mail = f"{uuid.uuid4()}@example.org"
         transport = running.client._transport
         self.client = httpx.AsyncClient(
             transport=transport, base_url=ORIGIN, headers={"origin": ORIGIN}
@@ -67,8 +69,13 @@ class Browser:
         return await self.client.post(path, data=form)
 
     async def submit(self, page: httpx.Response, action: str, **typed: str) -> httpx.Response:
-        """Fill a page's form in and send it."""
-        return await self.post(action, fields(page, action) | typed)
+        """Fill a page's form in and send it. Where a pledge asks for a mail address, they have one
+        of their own.
+        """
+        found = fields(page, action)
+        if action.endswith("/pledge") and found.get("mail") == "":
+            found["mail"] = self.mail
+        return await self.post(action, found | typed)
 
     async def pledge(
         self, campaign_id: str, *, card: str = "0000000000000001", **typed: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from app.web.cover import cover
+from app.web.categories import CATEGORIES
+from app.web.cover import MOTIFS, WIDTH, cover
 from app.web.curve import curve
 from app.web.delta import HEIGHT, LABEL_GAP, delta
 
@@ -58,3 +59,13 @@ def test_a_cover_belongs_to_its_campaign() -> None:
     assert cover("a") == cover("a")
     assert cover("a") != cover("b")
     assert len(cover("a").ridges) == 5
+
+
+def test_every_category_has_a_motif_away_from_the_sun() -> None:
+    """A cover shows its category; sun and motif stand on different sides of the sky."""
+    assert set(MOTIFS) == set(CATEGORIES)
+    for number in range(50):
+        drawn = cover(str(number), "film")
+        assert drawn.motif == MOTIFS["film"]
+        assert (drawn.sun[0] < WIDTH // 2) != (drawn.motif_at[0] < WIDTH // 2 - 100)
+    assert cover("a", "nothing known").motif == ""

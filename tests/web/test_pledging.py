@@ -131,6 +131,7 @@ async def test_coming_back_twice_makes_one_pledge(running: Running, staff: Calle
     again = await browser.get(f"/checkout/{event.pledge_id}/return?method=anything")
     assert again.url.path == thanks.url.path
     typed = fields(form, at) | {"pledge_id": event.pledge_id, "amount": "50"}
+    typed["mail"] = browser.mail
     typed["form_token"] = fields(await browser.get(at), at)["form_token"]
     sent = await browser.post(at, typed)
     assert sent.headers["location"] == f"/checkout/{event.pledge_id}/return"
@@ -197,8 +198,9 @@ async def test_the_form_answers_beside_the_field(running: Running, staff: Caller
         ({"amount": "lots"}, "Write the amount in figures"),
         ({"amount": "0"}, "Write the amount in figures"),
         ({"reward": poster}, "Say where it should be sent."),
-        ({"reward": poster, "destination": "Chine"}, "two-letter code"),
-        ({"reward": poster, "destination": "BR"}, "is not sent there"),
+        ({"reward": poster, "destination": "Chine"}, "Choose a country from the list."),
+        ({"reward": poster, "destination": "XX"}, "Choose a country from the list."),
+        ({"reward": poster, "destination": "BR"}, "“Poster” is not sent there."),
         ({"reward": poster, "destination": "CN", "amount": "120"}, "comes to ¥132 with shipping"),
         ({"reward": new_id()}, "is not offered any more"),
         ({"reward": popcorn}, "is not offered any more"),
@@ -220,20 +222,24 @@ async def test_the_form_answers_beside_the_field(running: Running, staff: Caller
 
 
 async def test_a_backer_leaves(running: Running, staff: Caller) -> None:
-    """One button withdraws; the page says so, the total falls, and it cannot be done twice."""
+    """A page says what will happen, one button withdraws; the pledge's page says so, and it cannot
+    be done twice.
+    """
     cid = (await running.launched(staff))["campaign_id"]
     running.platform.start()
     browser = Browser(running)
     thanks = await browser.pledge(cid, amount="50")
     at = f"/campaigns/{cid}/pledges/1/withdraw"
-    left = await browser.submit(thanks, at)
+    asked = await browser.get(at)
+    assert "You are not charged." in words(asked)
+    left = await browser.submit(asked, at)
     page = await browser.get(left.headers["location"])
     assert "You left this campaign. You were not charged." in words(page)
-    assert "Withdraw this pledge" in thanks.text
-    assert "Withdraw this pledge" not in page.text
-    again = await browser.submit(thanks, at)
+    assert "Cancel this pledge" in thanks.text
+    assert "Cancel this pledge" not in page.text
+    again = await browser.submit(asked, at)
     assert again.status_code == 409
-    assert "withdrawn" in words(again)
+    assert "cancelled before" in words(again)
 
 
 async def test_a_declined_card_is_replaced(running: Running, staff: Caller) -> None:
@@ -245,7 +251,7 @@ async def test_a_declined_card_is_replaced(running: Running, staff: Caller) -> N
     running.clock.now = NOW + 31 * DAY_MS
     running.work()
     page = await browser.get(f"/campaigns/{cid}/pledges/1")
-    assert "Your bank declined. Your pledge is kept for 7 days" in words(page)
+    assert "Your bank declined. Your pledge is kept until 19 April 2026" in words(page)
     sent = await browser.submit(page, f"/campaigns/{cid}/pledges/1/card")
     bank = await browser.get(sent.headers["location"])
     assert "never twice" in words(bank)
@@ -269,7 +275,7 @@ async def test_a_bank_that_wants_confirmation(running: Running, staff: Caller) -
     running.clock.now = NOW + 30 * DAY_MS + 1
     running.work()
     page = await browser.get(f"/campaigns/{cid}/pledges/1")
-    assert "Your bank wants you to confirm this payment." in words(page)
+    assert "Your bank wants you to confirm this payment of ¥50." in words(page)
     link = re.search(r'href="(/test-bank/confirm/[^"]+)"', page.text)
     assert link is not None
     asked = await browser.get(link[1])

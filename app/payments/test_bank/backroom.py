@@ -30,7 +30,11 @@ class DisputeError(Exception):
 
 
 class CardRefusedError(Exception):
-    """The hosted page does not take this card. The message is for the person who typed it."""
+    """The hosted page does not take this card: `declined`, or it is none of the test cards."""
+
+    def __init__(self, *, declined: bool) -> None:
+        super().__init__("declined" if declined else "not a test card")
+        self.declined = declined
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -78,28 +82,35 @@ class Backroom:
             row = connection.execute("SELECT * FROM session WHERE id = ?", (session,)).fetchone()
         return row and Session(*row)
 
-    def give_card(self, session: Session, typed: str, at: int) -> str:
+    def give_card(self, session: Session, typed: str, at: int, wallet: str = "") -> str:
         """Take a card number as typed on the hosted page; returns the new method's id.
 
-        The number is not kept. A session takes one card: asked again it returns the first. Raises
-        CardRefusedError for a number that is no magic card, and for the card that is declined.
+        The number is not kept. A session takes one card: asked again it returns the first.
+        `wallet` tells one browser's cards from another's, as everybody types the same few numbers.
+        Raises CardRefusedError for a number that is no magic card, and for the card that is
+        declined.
         """
         card = cards.magic_card(typed)
         if card is None:
-            raise CardRefusedError("This is not one of the test cards. Never type a real number.")
+            raise CardRefusedError(declined=False)
         if card.behaviour == "decline":
-            raise CardRefusedError("The card was declined. Choose another one.")
+            raise CardRefusedError(declined=True)
         with self._store.transaction() as connection:
             (given,) = connection.execute(
                 "SELECT method_id FROM session WHERE id = ?", (session.id,)
             ).fetchone()
             if given is not None:
                 return str(given)
-            method_id = self._add_method(connection, card, self._mark("card", card.number), at)
+            method_id = self._add_method(connection, card, self.fingerprint(typed, wallet), at)
             connection.execute(
                 "UPDATE session SET method_id = ? WHERE id = ?", (method_id, session.id)
             )
         return method_id
+
+    def fingerprint(self, typed: str, wallet: str = "") -> str:
+        """What is equal for the same card, and tells nobody else its number."""
+        number = typed.replace(" ", "").replace("-", "")
+        return self._mark("card", f"{number} {wallet}".strip())
 
     def prepare_method_direct(self, behaviour: Behaviour = "success", *, at: int) -> str:
         """A method without a page, for imports and simulations; returns its id."""

@@ -54,11 +54,10 @@ ACCOUNT_TIMEOUT = "TEST-TIMEOUT"
 
 
 class MagicCard(msgspec.Struct, frozen=True):
-    """A fake card: the number to type, what it does, and how the page names it."""
+    """A fake card: the number to type and what it does."""
 
     number: str
     behaviour: Behaviour
-    label: str
 
     @property
     def spaced(self) -> str:
@@ -66,23 +65,8 @@ class MagicCard(msgspec.Struct, frozen=True):
         return " ".join(self.number[i : i + 4] for i in range(0, len(self.number), 4))
 
 
-_LABELS: tuple[tuple[Behaviour, str], ...] = (
-    ("success", "Payment works"),
-    ("decline", "Declined at once"),
-    ("insufficient_funds", "Not enough money at first, enough at the second try"),
-    ("needs_confirmation", "Asks you to confirm each payment"),
-    ("declines_later", "Accepted now, declined at every charge"),
-    ("lost_later", "Accepted now, reported lost before the charge"),
-    ("timeout", "Payment works, but the bank's answer is lost"),
-    ("duplicate_notifications", "Payment works, the news arrives twice and out of order"),
-    ("dispute", "Payment works, then the card holder disputes it"),
-    ("slow", "Payment and refund take a while"),
-    ("refund_fails", "Payment works, refunds are refused"),
-)
-
 MAGIC_CARDS: tuple[MagicCard, ...] = tuple(
-    MagicCard(f"{place:016}", behaviour, label)
-    for place, (behaviour, label) in enumerate(_LABELS, start=1)
+    MagicCard(f"{place:016}", behaviour) for place, behaviour in enumerate(BEHAVIOURS, start=1)
 )
 
 

@@ -1,21 +1,26 @@
 """The test bank's own pages: where a card is given, a payment confirmed, a dispute decided.
 
-They stand for another firm's site, so they share no layout with Tributary and read nothing of it.
-Every form carries a token that only the bank can make for that session, payment or dispute; the
-merchant's CSRF check is therefore not asked (`exclude_from_csrf`). What is typed as a card number
-is neither kept nor written back to the page.
+They stand for another firm's site, so they share no layout with Tributary; what they ask of it is
+whether a card may be tried (`CardWatch`), as firms of this kind ask their merchants. Every form
+carries a token that only the bank can make for that session, payment or dispute; the merchant's
+CSRF check is therefore not asked (`exclude_from_csrf`). What is typed as a card number is neither
+kept nor written back to the page. A cookie of the bank's own stands for the wallet in which a
+browser's cards are: without it everybody would have the same eleven cards.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
+import secrets
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 from urllib.parse import urlencode
 
 import msgspec
-from litestar import Response, Router, get, post
+from litestar import Request, Response, Router, get, post
+from litestar.datastructures import Cookie
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import NotFoundException, PermissionDeniedException
 from litestar.params import FromPath, URLEncodedBody
@@ -24,14 +29,66 @@ from litestar.status_codes import (
     HTTP_303_SEE_OTHER,
     HTTP_409_CONFLICT,
     HTTP_422_UNPROCESSABLE_ENTITY,
+    HTTP_429_TOO_MANY_REQUESTS,
 )
 
 from app.payments.test_bank.backroom import PAGES_PATH, CardRefusedError, DisputeError, Session
 from app.payments.test_bank.bank import Bank
-from app.payments.test_bank.cards import MAGIC_CARDS
+from app.payments.test_bank.cards import MAGIC_CARDS, Behaviour
+from app.web.language import gettext, translatable
 from domain.money import format_minor
 
 OUR_FORM = {"exclude_from_csrf": True}
+WALLET: Final = "test_bank_wallet"
+"""The cookie that stands for a browser's wallet."""
+
+_LONGEST_WALLET: Final = 64
+_WALLET_AGE_S: Final = 365 * 86_400
+
+LABELS: Final[dict[Behaviour, str]] = {
+    "success": translatable("Payment works"),
+    "decline": translatable("Declined at once"),
+    "insufficient_funds": translatable("Not enough money at first, enough at the second try"),
+    "needs_confirmation": translatable("Asks you to confirm each payment"),
+    "declines_later": translatable("Accepted now, declined at every charge"),
+    "lost_later": translatable("Accepted now, reported lost before the charge"),
+    "timeout": translatable("Payment works, but the bank's answer is lost"),
+    "duplicate_notifications": translatable(
+        "Payment works, the news arrives twice and out of order"
+    ),
+    "dispute": translatable("Payment works, then the card holder disputes it"),
+    "slow": translatable("Payment and refund take a while"),
+    "refund_fails": translatable("Payment works, refunds are refused"),
+}
+"""How the page names each card: by what happens with it."""
+
+BankRequest = Request[Any, Any, Any]
+
+
+@runtime_checkable
+class CardWatch(Protocol):
+    """The merchant's word on who may try a card. `reference` is what a visit was opened for."""
+
+    async def is_open(self, reference: str, request: BankRequest) -> bool:
+        """Whether a card may be tried."""
+
+    async def tried(
+        self, reference: str, request: BankRequest, fingerprint: str, *, declined: bool
+    ) -> None:
+        """A card was taken or declined."""
+
+
+class NoWatch:
+    """A merchant who lets everybody try."""
+
+    async def is_open(self, reference: str, request: BankRequest) -> bool:  # noqa: ARG002
+        """Always."""
+        return True
+
+    async def tried(
+        self, reference: str, request: BankRequest, fingerprint: str, *, declined: bool
+    ) -> None:
+        """Nobody counts."""
 
 
 class CardForm(msgspec.Struct, forbid_unknown_fields=True):
@@ -67,13 +124,15 @@ def test_bank_router(
     clock: Callable[[], int] = now_ms,  # noqa: PT028 - not a test, only named like one
     static_path: str = "/static",  # noqa: PT028 - the same
     with_disputes: bool = True,  # noqa: PT028 - the same
+    watch: CardWatch | None = None,  # noqa: PT028 - the same
 ) -> Router:
     """The pages of this bank, under `/test-bank`.
 
     The application must know the templates directory. `static_path` is where it serves
     `test_bank.css`; `clock` gives milliseconds UTC. Deciding disputes asks nobody to sign in:
-    leave it out (`with_disputes`) where strangers come.
+    leave it out (`with_disputes`) where strangers come. `watch` is asked before a card is tried.
     """
+    watching = watch or NoWatch()
     disputes = [list_disputes, take_decision] if with_disputes else []
 
     def at() -> int:
@@ -90,6 +149,7 @@ def test_bank_router(
         ],
         dependencies={
             "bank": Provide(lambda: bank, sync_to_thread=False),
+            "watch": Provide(lambda: watching, sync_to_thread=False),
             "at": Provide(at, sync_to_thread=False),
             "stylesheet": Provide(lambda: f"{static_path}/test_bank.css", sync_to_thread=False),
         },
@@ -102,38 +162,62 @@ def test_bank_router(
     )
 
 
-@get("/pay/{session_id:str}", sync_to_thread=True)
-def show_payment(
-    session_id: FromPath[str], bank: NamedDependency[Bank], stylesheet: NamedDependency[str]
+@get("/pay/{session_id:str}")
+async def show_payment(
+    session_id: FromPath[str],
+    request: BankRequest,
+    bank: NamedDependency[Bank],
+    watch: NamedDependency[CardWatch],
+    stylesheet: NamedDependency[str],
 ) -> Response[Any]:
     """The hosted payment page; where a card was given before, straight back to the merchant."""
-    session = _session(bank, session_id)
+    session = await asyncio.to_thread(_session, bank, session_id)
     if session.method_id is not None:
         return _back(session, session.method_id)
-    return _payment_page(bank, session, stylesheet)
+    if not await watch.is_open(session.reference, request):
+        return _closed_page(session, stylesheet)
+    return _payment_page(bank, session, stylesheet, wallet=_wallet(request))
 
 
-@post("/pay/{session_id:str}", opt=OUR_FORM, sync_to_thread=True)
-def take_card(
+@post("/pay/{session_id:str}", opt=OUR_FORM)
+async def take_card(
     session_id: FromPath[str],
     data: URLEncodedBody[CardForm],
+    request: BankRequest,
     bank: NamedDependency[Bank],
+    watch: NamedDependency[CardWatch],
     at: NamedDependency[int],
     stylesheet: NamedDependency[str],
 ) -> Response[Any]:
     """Take the card and go back to the merchant; a refused one is said on the page."""
-    session = _session(bank, session_id)
+    session = await asyncio.to_thread(_session, bank, session_id)
     _check_token(bank, "pay", session.id, data.token)
+    if session.method_id is not None:
+        return _back(session, session.method_id)
+    if not await watch.is_open(session.reference, request):
+        return _closed_page(session, stylesheet)
+    typed, wallet = data.number.strip() or data.card, _wallet(request)
+    fingerprint = bank.fingerprint(typed, wallet)
     try:
-        method_id = bank.give_card(session, data.number.strip() or data.card, at)
+        method_id = await asyncio.to_thread(bank.give_card, session, typed, at, wallet)
     except CardRefusedError as error:
+        await watch.tried(session.reference, request, fingerprint, declined=True)
+        if not await watch.is_open(session.reference, request):
+            return _closed_page(session, stylesheet)
+        refusal = (
+            gettext("The card was declined. Choose another one.")
+            if error.declined
+            else gettext("This is not one of the test cards. Never type a real number.")
+        )
         return _payment_page(
             bank,
             session,
             stylesheet,
-            refusal=str(error),
+            wallet=wallet,
+            refusal=refusal,
             status_code=HTTP_422_UNPROCESSABLE_ENTITY,
         )
+    await watch.tried(session.reference, request, fingerprint, declined=False)
     return _back(session, method_id)
 
 
@@ -222,19 +306,50 @@ def _back(session: Session, method_id: str) -> Redirect:
     return Redirect(f"{session.return_path}{joint}{query}", status_code=HTTP_303_SEE_OTHER)
 
 
+def _wallet(request: BankRequest) -> str:
+    """The browser's wallet; a new one where it has none."""
+    return request.cookies.get(WALLET, "")[:_LONGEST_WALLET] or secrets.token_urlsafe(16)
+
+
 def _payment_page(
-    bank: Bank, session: Session, stylesheet: str, *, refusal: str = "", status_code: int = 200
+    bank: Bank,
+    session: Session,
+    stylesheet: str,
+    *,
+    wallet: str,
+    refusal: str = "",
+    status_code: int = 200,
 ) -> Template:
-    return Template(
+    page = Template(
         "test_bank/pay.html",
         context={
             "stylesheet": stylesheet,
             "description": session.description,
-            "cards": MAGIC_CARDS,
+            "return_path": session.return_path,
+            "cards": [(card, gettext(LABELS[card.behaviour])) for card in MAGIC_CARDS],
             "refusal": refusal,
             "token": bank.form_token("pay", session.id),
         },
         status_code=status_code,
+    )
+    cookie = Cookie(
+        key=WALLET,
+        value=wallet,
+        path=PAGES_PATH,
+        max_age=_WALLET_AGE_S,
+        httponly=True,
+        samesite="lax",
+    )
+    page.set_cookie(cookie)
+    return page
+
+
+def _closed_page(session: Session, stylesheet: str) -> Template:
+    """One neutral sentence: whoever tests cards learns nothing from it."""
+    return Template(
+        "test_bank/closed.html",
+        context={"stylesheet": stylesheet, "return_path": session.return_path},
+        status_code=HTTP_429_TOO_MANY_REQUESTS,
     )
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from app.payments.port import (
     ActionRequired,
+    DeclineCode,
     Declined,
     DisputeDecided,
     DisputeOpened,
@@ -21,6 +22,7 @@ from app.payments.port import (
     PayOutReturned,
     Pending,
     Succeeded,
+    decline_code,
 )
 from app.payments.test_bank import cards
 from app.payments.test_bank.store import Dispute, Operation, StoredMethod, Turn
@@ -45,6 +47,8 @@ def outcome_of(operation: Operation, pages: str) -> Outcome:
         case "succeeded":
             return Succeeded(
                 reference=operation.reference,
+                amount_minor=operation.amount_minor,
+                currency=operation.currency,
                 fee_minor=operation.fee_minor,
                 at=operation.settled_at,
             )
@@ -55,7 +59,7 @@ def outcome_of(operation: Operation, pages: str) -> Outcome:
                 url=f"{pages}/confirm/{operation.token}", expires_at=operation.expires_at
             )
         case "declined":
-            return Declined(code=operation.code, retryable=bool(operation.retryable))
+            return Declined(code=decline_code(operation.code), retryable=bool(operation.retryable))
         case _:
             assert_never(operation.state)
 
@@ -175,7 +179,7 @@ def settle(turn: Turn, operation: Operation, terms: BankTerms, at: int) -> None:
             assert_never(operation.kind)
 
 
-def decline(operation: Operation, code: str, *, retryable: bool = False) -> None:
+def decline(operation: Operation, code: DeclineCode, *, retryable: bool = False) -> None:
     """No money moves, and none ever will under this key."""
     operation.state = "declined"
     operation.code = code

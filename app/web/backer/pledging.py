@@ -1,63 +1,54 @@
-"""From "pledge" to "thank you": the form, the provider's payment page, and the way back."""
+"""From "pledge" to the payment page: the form, what it keeps, and where it sends the backer."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Response, get, post
 from litestar.di import NamedDependency
-from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, QueryParameter
-from msgspec import Struct
 
 from app.payments.port import PrepareMethod
 from app.stores.checkouts import Checkout, CheckoutTakenError
 from app.stores.rows import new_id
-from app.web.money import parse_amount
+from app.web.accounts.joining import person_for
+from app.web.accounts.limits import client_of
+from app.web.backer import wording
+from app.web.backer.abuse import (
+    PaymentClosedError,
+    TooManyHoldsError,
+    admit_hold,
+    mail_mark_of,
+    mark,
+    require_open,
+    require_stranger_by_mail,
+    require_stranger_by_person,
+)
+from app.web.backer.confirming import must_confirm, send_confirmation
+from app.web.backer.destinations import place_name
+from app.web.backer.form import (
+    Chosen,
+    Fault,
+    PledgeForm,
+    choose,
+    faults_of_person,
+    places_of,
+    typed,
+)
+from app.web.language import current, gettext
+from app.web.money import money
 from app.web.public.campaign_view import CampaignView, campaign_view
+from app.web.refusals import said
 from app.web.site import PageRequest, Site
 from app.web.visitors import Visitor
-from domain.commands import MakePledge, PlaceHold, ReplacePaymentMethod
+from domain.commands import PlaceHold
 from domain.errors import CampaignClosed, CampaignSuspended, Rejection
-from domain.ids import is_id
-from domain.money import is_amount
-from domain.terms import ELSEWHERE, Choice
-
-MAX_PIECES: Final = 100
-_ADD_ON: Final = "add_on_"
-_PLACE: Final = re.compile(r"(?:[A-Z]{2}(?:-[A-Z0-9]{1,3})?)?").fullmatch
-
-
-class PledgeForm(Struct, frozen=True):
-    """What was typed into the pledge form, kept as it is so that it can be shown again."""
-
-    pledge_id: str
-    reward: str = ""
-    amount: str = ""
-    destination: str = ""
-    add_ons: dict[str, str] = {}
-
-
-class Fault(Struct, frozen=True):
-    """What is wrong with a form: the field, and which sentence the template says about it."""
-
-    field: str
-    kind: str
-    amount_minor: int = 0
-    said: str = ""
-
-
-class Chosen(Struct, frozen=True):
-    """A form that can be carried out."""
-
-    amount_minor: int
-    choices: tuple[Choice, ...]
-    destination: str
-    limited: bool
+from domain.money import EXPONENTS
+from domain.state import Campaign
+from domain.terms import HOLD_MS
+from projections.backer_ledger import PledgeLine
 
 
 @get("/campaigns/{campaign_id:str}/pledge", include_in_schema=False)
@@ -66,11 +57,18 @@ async def show_form(
     request: PageRequest,
     site: NamedDependency[Site],
     reward: Annotated[str, QueryParameter(max_length=64)] = "",
+    again: Annotated[str, QueryParameter(max_length=64)] = "",
 ) -> Response[Any]:
-    """The pledge form. The pledge's id is made with it: sending it twice makes one pledge."""
+    """The pledge form. The pledge's id is made with it: sending it twice makes one pledge.
+
+    `again` names a checkout of this browser's that came to nothing: its choice is offered again.
+    """
     visitor = await site.visitor(request)
-    view = await _pledgeable(site, campaign_id)
-    return _form_page(site, visitor, view, PledgeForm(new_id(), reward), None)
+    view = await pledgeable(site, campaign_id)
+    form = PledgeForm(new_id(), reward, **await _known(site, visitor))
+    if again:
+        form = await _once_more(site, visitor, again, form)
+    return await form_page(site, visitor, view, form, ())
 
 
 @post("/campaigns/{campaign_id:str}/pledge", include_in_schema=False)
@@ -79,97 +77,42 @@ async def take_form(
 ) -> Response[Any]:
     """Keep the choice and any limited reward, and send the backer to the payment page."""
     visitor = await site.visitor(request)
-    form = _form_of(await site.form(request, visitor))
-    view = await _pledgeable(site, campaign_id)
+    form = typed(await site.form(request, visitor))
+    view = await pledgeable(site, campaign_id)
     chosen = choose(view, form)
+    faults = faults_of_person(form, asks_mail=not visitor.signed_in)
     if isinstance(chosen, Fault):
-        return _form_page(site, visitor, view, form, chosen)
-    if not visitor.party:
-        at = site.platform.clock()
-        backer = await site.platform.stores.people.mint_backer(at=at)
-        visitor = await site.visitors.begin(backer)
+        return await form_page(site, visitor, view, form, (chosen, *faults))
+    if faults:
+        return await form_page(site, visitor, view, form, tuple(faults))
     try:
-        url = await _check_out(site, visitor, view, form.pledge_id, chosen)
-    except (Rejection, CheckoutTakenError) as refused:
-        return _form_page(site, visitor, view, form, Fault("", "refused", said=str(refused)))
-    return site.redirect(url, visitor)
+        await require_stranger_by_person(site.platform, campaign_id, visitor.parties)
+        if not visitor.signed_in:
+            await require_stranger_by_mail(site.platform, campaign_id, form.mail)
+            visitor = await person_for(site, visitor, form.mail, language=current())
+        return await _check_out(site, request, visitor, view, form, chosen)
+    except (Rejection, CheckoutTakenError, TooManyHoldsError) as refused:
+        fault = Fault("", _refusal(refused))
+        return await form_page(site, visitor, view, form, (fault,))
+    except PaymentClosedError:
+        return closed_page(site, visitor, campaign_id)
 
 
-@get("/checkout/{checkout_id:str}/return", include_in_schema=False)
-async def come_back(
-    checkout_id: FromPath[str], request: PageRequest, site: NamedDependency[Site]
-) -> Response[Any]:
-    """Back from the payment page: the provider says whether a method was given, and then the
-    pledge is made. Loading it again finds the same pledge.
-    """
-    visitor = await site.visitor(request)
-    platform = site.platform
-    checkout = await platform.stores.checkouts.get(checkout_id, party=visitor.party)
-    if not visitor.party or checkout is None:
-        raise NotFoundException
-    method_id = checkout.method
-    if not method_id:
-        given = await asyncio.to_thread(platform.provider.method_of, checkout.session)
-        if given is None:
-            return site.page("backer/unfinished.html", visitor, checkout=checkout)
-        method_id = await platform.stores.checkouts.give_method(
-            checkout,
-            provider=platform.provider.name,
-            reference=given.method_id,
-            at=platform.clock(),
-        )
-    return await _carry_out(site, visitor, checkout, method_id)
+def _refusal(refused: Rejection | CheckoutTakenError | TooManyHoldsError) -> str:
+    match refused:
+        case Rejection():
+            return said(refused)
+        case TooManyHoldsError():
+            return gettext(
+                "You have kept limited rewards many times in a few minutes. Wait a quarter of an "
+                "hour, or choose a reward without a limit."
+            )
+        case _:
+            return gettext("This form was sent before. Load the page again and repeat.")
 
 
-async def _carry_out(
-    site: Site, visitor: Visitor, checkout: Checkout, method_id: str
-) -> Response[Any]:
-    command = _command_of(checkout, method_id)
-    # A pledge is its own idempotency key; another method for it has the checkout's.
-    key = f"checkout\n{checkout.id}" if checkout.replaces else None
-    try:
-        outcome = await site.platform.engine.submit_async(command, key)
-    except Rejection as refused:
-        return site.page(
-            "backer/too_late.html", visitor, status_code=409, checkout=checkout, refused=refused
-        )
-    return site.redirect(
-        f"/campaigns/{checkout.campaign_id}/pledges/id/{checkout.pledge_id}"
-        f"?at_least={outcome.last_position}"
-    )
-
-
-def _command_of(checkout: Checkout, method_id: str) -> MakePledge | ReplacePaymentMethod:
-    """What the backer went to the payment page for."""
-    by = f"backer:{checkout.backer}"
-    if checkout.replaces:
-        return ReplacePaymentMethod(
-            campaign_id=checkout.campaign_id,
-            by=by,
-            command_id=checkout.id,
-            pledge_id=checkout.pledge_id,
-            payment_method=method_id,
-        )
-    return MakePledge(
-        campaign_id=checkout.campaign_id,
-        by=by,
-        command_id=checkout.id,
-        pledge_id=checkout.pledge_id,
-        backer=checkout.backer,
-        amount_minor=checkout.amount_minor,
-        currency=checkout.currency,
-        choices=checkout.choices,
-        destination=checkout.destination,
-        visibility="hidden",
-        payment_method=method_id,
-        hold_id=checkout.hold_id,
-    )
-
-
-# --- The form ------------------------------------------------------------------------------------
-
-
-async def _pledgeable(site: Site, campaign_id: str) -> CampaignView:
+async def pledgeable(site: Site, campaign_id: str) -> CampaignView:
+    """A campaign that takes pledges now. Raises CampaignSuspended and CampaignClosed."""
     page = await site.campaign(campaign_id)
     view = await campaign_view(site.platform, page, now=site.platform.clock())
     if page.suspended:
@@ -179,82 +122,92 @@ async def _pledgeable(site: Site, campaign_id: str) -> CampaignView:
     return view
 
 
-def _form_of(form: Mapping[str, str]) -> PledgeForm:
-    add_ons = {
-        name.removeprefix(_ADD_ON): value
-        for name, value in form.items()
-        if name.startswith(_ADD_ON) and value.strip() not in ("", "0")
+async def _known(site: Site, visitor: Visitor) -> dict[str, str]:
+    """What we know of who pledges and how they may want to be shown: nobody types it twice."""
+    if not visitor.party:
+        return {}
+    stores = site.platform.stores
+    account = (await stores.accounts.of_parties([visitor.party])).get(visitor.party)
+    if not visitor.signed_in:
+        party = await stores.people.get(visitor.party)
+        return {"mail": account.mail if account else party.mail}
+    names = await stores.people.names([visitor.party])
+    return {
+        "own_name": names.get(visitor.party, ""),
+        "pen_name": account.pen_name if account else "",
     }
-    pledge_id = form.get("pledge_id", "")
-    return PledgeForm(
-        pledge_id=pledge_id if is_id(pledge_id) else new_id(),
-        reward=form.get("reward", ""),
-        amount=form.get("amount", "").strip(),
-        destination=form.get("destination", "").strip().upper(),
-        add_ons=add_ons,
+
+
+async def _once_more(
+    site: Site, visitor: Visitor, checkout_id: str, form: PledgeForm
+) -> PledgeForm:
+    checkout = None
+    if visitor.party:
+        checkout = await site.platform.stores.checkouts.get(checkout_id, party=visitor.party)
+    if checkout is None or not checkout.choices:
+        return form
+    main, *add_ons = checkout.choices
+    return msgspec.structs.replace(
+        form,
+        reward=main.reward_id,
+        add_ons={choice.reward_id: str(choice.quantity) for choice in add_ons},
+        destination=checkout.destination,
     )
 
 
-def choose(view: CampaignView, form: PledgeForm) -> Chosen | Fault:
-    """Read a form against what the campaign offers.
-
-    Without an amount the chosen rewards are paid exactly, with their shipping. The rules check
-    everything again; this is so that people get an answer beside the field.
-    """
-    offered = {reward.line.reward_id: reward for reward in view.rewards}
-    choices = [Choice(form.reward)] if form.reward else []
-    for reward_id, typed in form.add_ons.items():
-        pieces = int(typed) if typed.isdecimal() and len(typed) <= len(str(MAX_PIECES)) else 0
-        if not 1 <= pieces <= MAX_PIECES:
-            return Fault("add_ons", "pieces")
-        choices.append(Choice(reward_id, pieces))
-    if not _PLACE(form.destination):
-        return Fault("destination", "place")
-    if choices and not form.reward:
-        return Fault("reward", "alone")
-    cost_minor, limited = 0, False
-    for choice in choices:
-        reward = offered.get(choice.reward_id)
-        if reward is None or reward.line.add_on is (choice.reward_id == form.reward):
-            return Fault("reward", "gone")
-        if reward.left is not None and choice.quantity > reward.left:
-            return Fault("reward", "sold_out")
-        limited = limited or reward.left is not None
-        shipping_minor: int | None = 0
-        if reward.line.shipping:
-            if not form.destination:
-                return Fault("destination", "missing")
-            shipping_minor = reward.shipping_minor(form.destination)
-        if shipping_minor is None:
-            return Fault("destination", "not_shipped")
-        cost_minor += choice.quantity * (reward.line.price_minor + shipping_minor)
-    typed_minor = parse_amount(form.amount, view.page.currency) if form.amount else cost_minor
-    if typed_minor is None or not is_amount(typed_minor):
-        return Fault("amount", "amount" if form.amount else "nothing")
-    if typed_minor < cost_minor:
-        return Fault("amount", "too_small", cost_minor)
-    return Chosen(typed_minor, tuple(choices), form.destination, limited)
-
-
-def _form_page(
-    site: Site, visitor: Visitor, view: CampaignView, form: PledgeForm, fault: Fault | None
+async def form_page(
+    site: Site,
+    visitor: Visitor,
+    view: CampaignView,
+    form: PledgeForm,
+    faults: tuple[Fault, ...],
+    *,
+    changing: PledgeLine | None = None,
 ) -> Response[Any]:
+    """The form, with what was typed and what is wrong with it; `changing` a pledge that stands."""
+    page = view.page
+    action = f"/campaigns/{page.campaign_id}/pledge"
+    if changing is not None:
+        action = f"/campaigns/{page.campaign_id}/pledges/{changing.no}/edit"
     return site.page(
         "backer/pledge_form.html",
         visitor,
-        status_code=422 if fault else 200,
+        status_code=422 if faults else 200,
         view=view,
-        page=view.page,
+        page=page,
         form=form,
-        fault=fault,
-        places=sorted(
-            {
-                fee.region
-                for reward in view.rewards
-                for fee in reward.line.shipping
-                if fee.region != ELSEWHERE
-            }
-        ),
+        faults=faults,
+        shown_faults=[(fault.field, fault.said) for fault in faults],
+        action=action,
+        changing=changing,
+        place_name=place_name,
+        wrong={fault.field: fault.said for fault in faults},
+        places=places_of(view),
+        asks_mail=changing is None and not visitor.signed_in,
+        hold_until=await _held_until(site, visitor, page.campaign_id),
+        exponent=EXPONENTS.get(page.currency, 0),
+        sentence=wording.charge_sentence(page, view.terms, wording.AMOUNT),
+        rule=wording.charge_rule(page, view.terms),
+    )
+
+
+async def _held_until(site: Site, visitor: Visitor, campaign_id: str) -> int:
+    """Until when something is kept for this person at this campaign; 0 where nothing is."""
+    if not visitor.party:
+        return 0
+
+    def until_of(state: Campaign) -> int:
+        hold = state.holds.get(state.hold_of.get(visitor.party, ""))
+        return hold.until_at if hold else 0
+
+    until = await asyncio.to_thread(site.platform.engine.inspect, campaign_id, until_of)
+    return until if until > site.platform.clock() else 0
+
+
+def closed_page(site: Site, visitor: Visitor, campaign_id: str) -> Response[Any]:
+    """One neutral sentence: whoever tests cards learns nothing from it."""
+    return site.page(
+        "backer/payment_closed.html", visitor, status_code=429, campaign_id=campaign_id
     )
 
 
@@ -262,46 +215,67 @@ def _form_page(
 
 
 async def _check_out(
-    site: Site, visitor: Visitor, view: CampaignView, pledge_id: str, chosen: Chosen
-) -> str:
-    """Hold what is limited, open a payment page, and return its address.
+    site: Site,
+    request: PageRequest,
+    visitor: Visitor,
+    view: CampaignView,
+    form: PledgeForm,
+    chosen: Chosen,
+) -> Response[Any]:
+    """Hold what is limited, open a payment page, and send the backer there.
 
-    Raises Rejection and CheckoutTakenError.
+    Raises Rejection, CheckoutTakenError, TooManyHoldsError and PaymentClosedError.
     """
-    page = view.page
-    before = await site.platform.stores.checkouts.get(pledge_id, party=visitor.party)
+    page, platform = view.page, site.platform
+    before = await platform.stores.checkouts.get(form.pledge_id, party=visitor.party)
     if before is not None and before.method:
-        return return_path(pledge_id)
-    hold_id = ""
-    if chosen.limited:
-        hold_id = new_id()
-        await site.platform.engine.submit_async(
-            PlaceHold(
-                campaign_id=page.campaign_id,
-                by=f"backer:{visitor.party}",
-                command_id=hold_id,
-                hold_id=hold_id,
-                backer=visitor.party,
-                choices=chosen.choices,
-            )
-        )
-    description = site.text(
-        "backer/charge.txt", view=view, page=page, amount_minor=chosen.amount_minor
-    )
+        return site.redirect(return_path(form.pledge_id), visitor)
     checkout = Checkout(
-        id=pledge_id,
-        pledge_id=pledge_id,
+        id=form.pledge_id,
+        pledge_id=form.pledge_id,
         campaign_id=page.campaign_id,
         backer=visitor.party,
         amount_minor=chosen.amount_minor,
         currency=page.currency,
         choices=chosen.choices,
         destination=chosen.destination,
-        hold_id=hold_id,
+        hold_id=new_id() if chosen.limited else "",
         session="",
         url="",
+        visibility=form.visibility,
+        shown_as=form.shown_as,
+        hold_until=platform.clock() + HOLD_MS if chosen.limited else 0,
+        mail_mark=await mail_mark_of(platform, visitor, form.mail),
+        address_mark=mark(platform, "address", client_of(request)),
     )
-    return await open_payment_page(site, checkout, description)
+    await require_open(platform, checkout)
+    if chosen.limited:
+        await admit_hold(site, request, visitor)
+        await place_hold(site, checkout)
+    if await must_confirm(site, visitor, page.campaign_id):
+        await platform.stores.checkouts.save(checkout, at=platform.clock())
+        await send_confirmation(site, visitor, checkout, form.mail, view.title)
+        return site.redirect(checkout_path(checkout.id), visitor)
+    return site.redirect(await open_payment_page(site, checkout, view), visitor)
+
+
+async def place_hold(site: Site, checkout: Checkout) -> None:
+    """Keep the limited rewards of a checkout for a quarter of an hour. Raises Rejection."""
+    await site.submit(
+        PlaceHold(
+            campaign_id=checkout.campaign_id,
+            by=f"backer:{checkout.backer}",
+            command_id=checkout.hold_id,
+            hold_id=checkout.hold_id,
+            backer=checkout.backer,
+            choices=checkout.choices,
+        )
+    )
+
+
+def checkout_path(checkout_id: str) -> str:
+    """Where a checkout that is under way stands, with what is kept and for how long."""
+    return f"/checkout/{checkout_id}"
 
 
 def return_path(checkout_id: str) -> str:
@@ -309,17 +283,27 @@ def return_path(checkout_id: str) -> str:
     return f"/checkout/{checkout_id}/return"
 
 
-async def open_payment_page(site: Site, checkout: Checkout, description: str) -> str:
-    """Open a visit to the provider's page, keep the checkout, and return the page's address.
+async def open_payment_page(site: Site, checkout: Checkout, view: CampaignView) -> str:
+    """Open the provider's page for a new pledge, keep the checkout, and return the address.
 
     Raises CheckoutTakenError.
+    """
+    amount = money(checkout.amount_minor, checkout.currency)
+    sentence = wording.charge_sentence(view.page, view.terms, amount)
+    return await open_visit(site, checkout, f"{view.title}: {sentence}")
+
+
+async def open_visit(site: Site, checkout: Checkout, description: str, back: str = "") -> str:
+    """Open a visit to the provider's page, keep the checkout, and return the page's address.
+
+    `back` is where it leads back to, else to the checkout. Raises CheckoutTakenError.
     """
     platform = site.platform
     at = platform.clock()
     request = PrepareMethod(
-        reference=checkout.pledge_id,
+        reference=checkout.id,
         description=description,
-        return_path=return_path(checkout.id),
+        return_path=back or return_path(checkout.id),
         at=at,
     )
     prepared = await asyncio.to_thread(platform.provider.prepare_method, request)

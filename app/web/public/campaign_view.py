@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
 
-from app.api.reading import Texts, texts_of, told
-from app.log import decode_row
 from app.web import dates
 from app.web.confluence import BranchName, Confluence, confluence
 from app.web.cover import Cover, cover
 from app.web.curve import Curve, curve
 from app.web.delta import Way, delta
+from app.web.language import current, direction, known
 from app.wiring import Platform
-from domain import events as e
 from domain.money import EXPONENTS
 from domain.state import Phase
 from domain.terms import Reward, Terms
-from projections.campaign_pages import CampaignPage, RewardLine
+from projections.campaign_pages import CampaignPage, NeedLine, RewardLine
 
 CLOSED: Final = frozenset(
     (Phase.SUCCEEDED, Phase.SETTLED, Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED)
 )
-_SMALL_STREAMS: Final = 9
-_SMALL_STROKE: Final = 7.0
-_EVENTS_PAGE: Final = 64
 _HUNDRED: Final = 100
 
 
@@ -54,51 +49,58 @@ class RewardView(Struct, frozen=True):
 
 
 class NeedView(Struct, frozen=True):
-    """Help that is wanted, and how much of it was accepted."""
+    """Help that is wanted, how much of it was accepted, and how much is offered and undecided."""
 
+    need_id: str
     title: str
     description: str
     quantity: int
     accepted: int
+    offered: int
+
+
+class StageView(Struct, frozen=True):
+    """A milestone and its share of the money, in basis points."""
+
+    milestone_id: str
+    title: str
+    description: str
+    share_bps: int
 
 
 class UpdateView(Struct, frozen=True):
     """News from the creator."""
 
+    update_id: str
     at: int
     title: str
     body: str
 
 
-class Card(Struct, frozen=True):
-    """A campaign on a list."""
-
-    page: CampaignPage
-    title: str
-    blurb: str
-    creator: str
-    percent: int
-    cover: Cover
-    river: Confluence
-
-
 class CampaignView(Struct, frozen=True):
-    """A campaign on its own page."""
+    """A campaign on its own page. `lang` is what HTML should say of its texts, empty where they
+    are in the page's language; `picture` is the hash of its cover, empty where it has none.
+    """
 
     page: CampaignPage
     title: str
     blurb: str
     story: str
     risks: str
+    lang: str
+    picture: str
+    has_text: bool
     creator: str
     percent: int
     terms: Terms
     cover: Cover
     river: Confluence
     curve: Curve
+    curve_ends_at: int
     ways: tuple[Way, ...]
     rewards: tuple[RewardView, ...]
     needs: tuple[NeedView, ...]
+    stages: tuple[StageView, ...]
     plan: str
     updates: tuple[UpdateView, ...]
     days: tuple[tuple[str, int, int, int], ...]
@@ -110,62 +112,103 @@ class CampaignView(Struct, frozen=True):
         return not page.suspended and (page.phase == Phase.LIVE or page.late_open)
 
 
-async def card(platform: Platform, pages: Sequence[CampaignPage]) -> list[Card]:
-    """The campaigns of a list, in its order."""
-    texts = await platform.stores.content.get_many({page.text for page in pages} - {""})
-    names = await platform.stores.people.names(page.creator for page in pages)
-    return [
-        Card(
-            page=page,
-            title=told(texts, page.text, "title"),
-            blurb=told(texts, page.text, "blurb"),
-            creator=names.get(page.creator, ""),
-            percent=percent(page),
-            cover=cover(page.campaign_id),
-            river=_river(page, most=_SMALL_STREAMS, least_stroke=_SMALL_STROKE),
-        )
-        for page in pages
-    ]
+Texts = dict[str, dict[str, object]]
+"""Documents by their hash."""
+
+
+async def texts_of(platform: Platform, page: CampaignPage) -> Texts:
+    """Every text that a page names, by hash; what was taken down is left out."""
+    hashes = {
+        *(page.text, page.plan),
+        *(reward.text for reward in page.rewards),
+        *(need.text for need in page.needs),
+        *(stage.text for stage in page.milestones),
+        *(update.text for update in page.updates),
+    }
+    return await platform.stores.content.get_many(hashes - {""})
 
 
 async def campaign_view(
     platform: Platform, page: CampaignPage, *, now: int, own_day: str = ""
 ) -> CampaignView:
     """Everything the page shows. `own_day` is the day on which the reader pledged."""
-    texts = await texts_of(platform, [page])
+    texts = await texts_of(platform, page)
     names = await platform.stores.people.names([page.creator])
+    return compose(page, texts, names.get(page.creator, ""), now=now, own_day=own_day)
+
+
+def compose(
+    page: CampaignPage, texts: Texts, creator: str, *, now: int, own_day: str = ""
+) -> CampaignView:
+    """Lay a page out with its texts, by hash."""
+    document = texts.get(page.text, {})
     return CampaignView(
         page=page,
-        title=told(texts, page.text, "title"),
-        blurb=told(texts, page.text, "blurb"),
-        story=told(texts, page.text, "story"),
-        risks=told(texts, page.text, "risks"),
-        creator=names.get(page.creator, ""),
+        title=in_language(document, "title"),
+        blurb=in_language(document, "blurb"),
+        story=in_language(document, "story"),
+        risks=in_language(document, "risks"),
+        lang=language_of(document),
+        picture=_text(document, "cover"),
+        has_text=bool(document),
+        creator=creator,
         percent=percent(page),
-        terms=await terms_of(platform, page.campaign_id),
-        cover=cover(page.campaign_id),
+        terms=page.terms,
+        cover=cover(page.campaign_id, _text(document, "category")),
         river=_river(page, own_day=own_day),
         curve=_curve(page, now),
+        curve_ends_at=curve_ends_at(page),
         ways=delta(where(page)),
         rewards=tuple(_reward(reward, texts) for reward in page.rewards),
-        needs=tuple(
-            NeedView(
-                told(texts, need.text, "title"),
-                told(texts, need.text, "description"),
-                need.quantity,
-                need.accepted,
+        needs=tuple(_need(need, texts) for need in page.needs),
+        stages=tuple(
+            StageView(
+                stage.milestone_id,
+                in_language(texts.get(stage.text, {}), "title"),
+                in_language(texts.get(stage.text, {}), "description"),
+                stage.share_bps,
             )
-            for need in page.needs
+            for stage in page.milestones
         ),
-        plan=told(texts, page.plan, "body"),
+        plan=in_language(texts.get(page.plan, {}), "body"),
         updates=tuple(
             UpdateView(
-                update.at, told(texts, update.text, "title"), told(texts, update.text, "body")
+                update.update_id,
+                update.at,
+                in_language(texts.get(update.text, {}), "title"),
+                in_language(texts.get(update.text, {}), "body"),
             )
             for update in sorted(page.updates, key=lambda update: -update.at)
         ),
         days=_with_totals(page),
     )
+
+
+def in_language(document: Mapping[str, object], part: str) -> str:
+    """A part of a text in the page's language where it was translated, else as it was written."""
+    return _text(_translation(document), part) or _text(document, part)
+
+
+def language_of(document: Mapping[str, object]) -> str:
+    """What `lang` HTML should say of a text; empty where it is in the page's language."""
+    written = known(_text(document, "language")) if not _translation(document) else None
+    return direction(written) if written else ""
+
+
+def _translation(document: Mapping[str, object]) -> Mapping[str, object]:
+    translations = document.get("translations")
+    found = translations.get(current()) if isinstance(translations, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _text(document: Mapping[str, object], part: str) -> str:
+    value = document.get(part, "")
+    return value if isinstance(value, str) else ""
+
+
+def cover_of(campaign_id: str, category: str) -> Cover:
+    """The drawn cover, with the motif of its category."""
+    return cover(campaign_id, category)
 
 
 def percent(page: CampaignPage) -> int:
@@ -183,17 +226,13 @@ def where(page: CampaignPage) -> tuple[tuple[BranchName, int], ...]:
     )
 
 
-def _river(
-    page: CampaignPage, *, own_day: str = "", most: int = 24, least_stroke: float = 1.5
-) -> Confluence:
+def _river(page: CampaignPage, *, own_day: str) -> Confluence:
     closed = page.phase in CLOSED
     return confluence(
         [(day.day, day.pledged_minor) for day in page.days],
         page.goal_minor,
         split=dict(where(page)) if closed else None,
         own_day=own_day,
-        most=most,
-        least_stroke=least_stroke,
     )
 
 
@@ -203,13 +242,20 @@ def _curve(page: CampaignPage, now: int) -> Curve:
 
     end = page.deadline_at if page.phase in CLOSED else now
     return curve(
-        [(day.day, day.pledged_minor) for day in page.days],
+        [(day.day, day.pledged_minor) for day in page.days if day.pledged_minor],
         page.goal_minor,
         first=iso(page.launched_at or now),
         last=iso(page.deadline_at),
         today=iso(min(now, max(end, 0))),
         unit_minor=10 ** EXPONENTS.get(page.currency, 0),
     )
+
+
+def curve_ends_at(page: CampaignPage) -> int:
+    """Where the curve ends: at the deadline, or at the day of the last change after it; ms UTC."""
+    changed = [day.day for day in page.days if day.pledged_minor][-1:]
+    days = [datetime.fromisoformat(f"{day}T00:00:00+00:00") for day in changed]
+    return max([page.deadline_at, *(int(day.timestamp() * 1000) for day in days)])
 
 
 def _with_totals(page: CampaignPage) -> tuple[tuple[str, int, int, int], ...]:
@@ -223,29 +269,19 @@ def _with_totals(page: CampaignPage) -> tuple[tuple[str, int, int, int], ...]:
 
 def _reward(line: RewardLine, texts: Texts) -> RewardView:
     left = None if line.limit is None else max(0, line.limit - line.claimed - line.held)
+    document = texts.get(line.text, {})
     return RewardView(
-        line, told(texts, line.text, "title"), told(texts, line.text, "description"), left
+        line, in_language(document, "title"), in_language(document, "description"), left
     )
 
 
-async def terms_of(platform: Platform, campaign_id: str) -> Terms:
-    """The terms a campaign was launched with, or those it was last submitted with.
-
-    Read from the first events of its stream, which never change: no view needs to copy them.
-    """
-    return await asyncio.to_thread(_terms_of, platform, campaign_id)
-
-
-def _terms_of(platform: Platform, campaign_id: str) -> Terms:
-    terms, version = Terms(), 0
-    while rows := platform.log.read_stream(f"campaign:{campaign_id}", version, _EVENTS_PAGE):
-        for row in rows:
-            match decode_row(row):
-                case e.CampaignLaunched() as event:
-                    return event.terms
-                case e.CampaignSubmitted() | e.CampaignResubmitted() as event:
-                    terms = event.submission.terms
-                case _:
-                    pass
-        version = rows[-1].version
-    return terms
+def _need(need: NeedLine, texts: Texts) -> NeedView:
+    document = texts.get(need.text, {})
+    return NeedView(
+        need.need_id,
+        in_language(document, "title"),
+        in_language(document, "description"),
+        need.quantity,
+        need.accepted,
+        sum(offer.quantity for offer in need.offers if offer.state == "offered"),
+    )

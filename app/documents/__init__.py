@@ -1,0 +1,1 @@
+"""Documents to keep: made by us, in the reader's language, without a browser."""

@@ -1,0 +1,1 @@
+"""Mails: written from templates, queued, sent, and told from the log."""

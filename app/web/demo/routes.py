@@ -1,0 +1,9 @@
+"""The addresses of this area; served in a demo only."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from app.web.demo.pages import close_one_now, show_demo, view_as
+
+HANDLERS: Final = (show_demo, view_as, close_one_now)
