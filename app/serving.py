@@ -40,7 +40,6 @@ async def serve_demo(settings: Settings, say: Callable[[str], None]) -> None:
             say("Making three years of sample campaigns: half a minute …")
             channels = [channel_plan(name) for name in CHANNELS]
             await Seeder(platform, clock, channels, clock_ms()).run()
-            platform.follower.catch_up()
         clock.now = 0
         say(_welcome(settings, await _demo_keys(platform)))
         driver = asyncio.create_task(drive(platform))

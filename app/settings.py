@@ -56,12 +56,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     host: str
     port: int
     public_url: str
+    api_rate: int = DEFAULT_API_RATE
     secret: bytes
     test_bank_secret: bytes
     smtp_url: str = ""
     mail_from: str = ""
     demo: bool
-    api_rate: int = DEFAULT_API_RATE
 
     def __repr__(self) -> str:
         """Show where things are, never a secret: a repr ends in logs."""

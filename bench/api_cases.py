@@ -70,7 +70,7 @@ def _drawable() -> dict[str, Any]:
 
 def operations() -> Operations:
     """Every operation of the document that takes a key."""
-    schema = schemathesis.openapi.from_dict(_drawable())
+    schema: Any = schemathesis.openapi.from_dict(_drawable())
     found = [result.ok() for result in schema.get_all_operations()]
     return [operation for operation in found if operation.path.startswith("/api/")]
 
@@ -131,7 +131,7 @@ class Cases:
         assert prepared.url is not None
         body = prepared.body
         content = body.encode() if isinstance(body, str) else body
-        headers = {
+        headers: Any = {
             key: value
             for key, value in prepared.headers.items()
             if key.lower() not in {"content-length", "transfer-encoding"}

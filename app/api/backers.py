@@ -96,6 +96,5 @@ async def keep_payment_method(
 
 async def require_own_method(platform: Platform, backer: str, method_id: str) -> None:
     """Raise Refused unless the backer has this payment method."""
-    known = await platform.stores.methods.resolve([method_id])
-    if method_id not in known or known[method_id].party != backer:
+    if (await platform.stores.methods.parties([method_id])).get(method_id) != backer:
         raise Refused("payment_method_unknown")

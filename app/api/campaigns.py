@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any, Final
 
 from litestar import Response
@@ -32,7 +33,7 @@ from app.stores.api_keys import ApiKey
 from app.stores.rows import new_id
 from app.wiring import Platform
 from domain.commands import ApproveCampaign, LaunchCampaign, ResubmitCampaign, SubmitCampaign
-from domain.errors import CampaignUnknown, OtherChannel
+from domain.errors import CampaignUnknown, NotAllowed, OtherChannel
 from domain.state import Campaign, Phase
 from domain.terms import Submission
 from projections.page_fold import MEMBERS, PAGES, PageRow
@@ -149,7 +150,8 @@ async def resubmit_campaign(
     """Hand in a campaign that was sent back, in full; it keeps its creator and its channel."""
 
     async def build() -> ResubmitCampaign:
-        bound, channel_id = await asyncio.to_thread(platform.engine.inspect, campaign_id, _bound)
+        look = partial(_bound, request.auth)
+        bound, channel_id = await asyncio.to_thread(platform.engine.inspect, campaign_id, look)
         channel = await channel_of(platform, channel_id)
         submission = await submission_of(
             platform, request.auth, data, channel, bound.creator, platform.clock()
@@ -172,9 +174,15 @@ def _own_channel(key: ApiKey) -> str:
     return key.channel if key.role == "staff" else ""
 
 
-def _bound(state: Campaign) -> tuple[Submission, str]:
+def _bound(key: ApiKey, state: Campaign) -> tuple[Submission, str]:
+    """What was handed in, for those who may hand it in again."""
     if state.phase is Phase.NONE:
         raise CampaignUnknown
+    if key.role == "staff":
+        if key.channel not in ("", state.channel):
+            raise OtherChannel
+    elif not state.is_team(key.owner):
+        raise NotAllowed("This is for the campaign's creator and team to do.")
     return state.bound, state.channel
 
 

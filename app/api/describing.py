@@ -340,7 +340,7 @@ def _reasons(method: str, handler: HTTPRouteHandler) -> set[str]:
     if "If-Match" in notes.headers:
         reasons |= {"precondition_required", "precondition_failed"}
     if notes.command:
-        reasons |= {*_ENGINE, *REJECTIONS}
+        reasons |= {*_ENGINE, *REJECTIONS, "payment_method_unknown"}
     return reasons
 
 
@@ -399,7 +399,7 @@ def _problem(status: int, reasons: set[str]) -> dict[str, Any]:
 def _shared() -> dict[int, tuple[str, frozenset[str]]]:
     """What the commands have in common: every reason of the rules, by status."""
     base = {*REJECTIONS, *_ENGINE, "idempotency_key_reused", "scope_missing"}
-    base |= {"body_invalid", "request_invalid"}
+    base |= {"body_invalid", "request_invalid", "payment_method_unknown"}
     names = {403: "Forbidden", 404: "Missing", 409: "Conflict", 422: "Invalid", 503: "Later"}
     return {
         status: (names[status], frozenset(reasons)) for status, reasons in _by_status(base).items()

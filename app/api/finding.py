@@ -42,7 +42,7 @@ class FollowsOut(Struct, frozen=True):
 
 
 @reads("/search", area="Campaigns", summary="Search campaigns")
-async def search_campaigns(
+async def search_campaigns(  # noqa: PLR0913, PLR0917 - a query has many parameters, by name
     request: ApiRequest,
     platform: NamedDependency[Platform],
     q: Annotated[

@@ -81,7 +81,6 @@ def make_pledge(key: ApiKey, backer: str, campaign_id: str, data: PledgeIn) -> M
     notes=Notes(
         area="Pledges",
         command=True,
-        reasons=("payment_method_unknown",),
         also={200: "This pledge was made before; the content is that of the first answer."},
         example={"pledge_id": SAMPLE_ID, "amount": 12_000, "visibility": "hidden"},
     ),
@@ -151,12 +150,12 @@ async def _refuse_others_methods(platform: Platform, read: list[MakePledge | Exc
     named.discard("")
     if not named:
         return
-    known = await platform.stores.methods.resolve(named)
+    parties = await platform.stores.methods.parties(named)
     for place, found in enumerate(read):
-        if isinstance(found, MakePledge) and found.payment_method:
-            method = known.get(found.payment_method)
-            if method is None or method.party != found.backer:
-                read[place] = Refused("payment_method_unknown")
+        if not isinstance(found, MakePledge) or not found.payment_method:
+            continue
+        if parties.get(found.payment_method) != found.backer:
+            read[place] = Refused("payment_method_unknown")
 
 
 def _commands(key: ApiKey, lines: list[bytes]) -> list[MakePledge | Exception]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from app.demo.life import liven
 from app.demo.people import MEMBER_OF, PLEDGES_TO, SamplePeople, add_sample_people
 from app.demo.plans import ChannelPlan, Plan, PlannedReward
 from app.payments.test_bank.cards import Behaviour
@@ -34,6 +35,7 @@ from domain.terms import (
     Submission,
     Terms,
 )
+from projections.campaign_pages import CampaignPage, get_page
 
 SEED: Final = 20_260_101
 """So that every demo tells the same stories."""
@@ -137,7 +139,20 @@ class Seeder:
         for tick in range(first, self._start_at, DAY_MS // 4):
             self._at(tick, self._tick)
         self._run_agenda()
+        self._platform.follower.catch_up()
+        await liven(self._platform, self._people, await self._pages_by_team(), self._start_at)
+        self._settle()
+        self._platform.follower.catch_up()
         return [sample.campaign_id for sample in self._samples]
+
+    async def _pages_by_team(self) -> dict[str, CampaignPage]:
+        found = {}
+        async with self._platform.views.connect() as views:
+            for sample in self._samples:
+                page = await get_page(views, sample.campaign_id)
+                assert page is not None, "every sample campaign was submitted"
+                found[sample.plan.team.partition(" team")[0]] = page
+        return found
 
     # --- The agenda ------------------------------------------------------------------------------
 

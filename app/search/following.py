@@ -144,7 +144,7 @@ class SearchFollower:
         return found
 
     def _names(self, creators: set[str]) -> dict[str, str]:
-        found = {}
+        found: dict[str, str] = {}
         for part in in_parts(sorted(creators)):
             wanted = select(PARTIES.c.id, PARTIES.c.display_name).where(
                 PARTIES.c.id.in_(part), PARTIES.c.display_name.is_not(None)

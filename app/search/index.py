@@ -53,7 +53,8 @@ CREATE TABLE entries (
 ) STRICT;
 CREATE INDEX entries_by_state ON entries (state, deadline_at);
 CREATE INDEX entries_by_launch ON entries (launched_at);
-CREATE INDEX entries_by_backers ON entries (backers);
+CREATE INDEX entries_by_all ON entries (state, category, language, channel, suspended, featured_at,
+  deadline_at, launched_at, funded_bps, backers, campaign_id);
 CREATE INDEX entries_by_channel ON entries (channel, state);
 CREATE INDEX entries_by_creator ON entries (creator);
 CREATE INDEX entries_by_text ON entries (text);
@@ -136,37 +137,39 @@ class SearchIndex:
         self._open: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._writer = self._connect()
-        if not self._is_ours():
+        if not self._opens():
             self._make_anew()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        with self._lock:
+            self._open.append(connection)
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
         connection.execute("PRAGMA journal_mode = WAL")
         # What is lost is read again from the views.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA cache_size = -32768")
-        with self._lock:
-            self._open.append(connection)
         return connection
 
-    def _is_ours(self) -> bool:
+    def _opens(self) -> bool:
+        """Whether the file is an index of this version and of our log."""
         try:
+            self._writer = self._connect()
             (version,) = self._writer.execute("PRAGMA user_version").fetchone()
             if version != VERSION:
                 return False
             about = self._writer.execute("SELECT log FROM about").fetchone()
+        except sqlite3.OperationalError:
+            raise  # busy or not readable: that is no reason to throw it away
         except sqlite3.DatabaseError:
             return False
         return bool(about == (self._log_id,))
 
     def _make_anew(self) -> None:
         """Throw away whatever is there. Another process may do the same: the last one counts."""
-        self._writer.close()
+        self.close()
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        self._open.clear()
         self._writer = self._connect()
         self._writer.executescript(f"BEGIN IMMEDIATE; {_DDL} PRAGMA user_version = {VERSION};")
         self._writer.execute("INSERT INTO about VALUES (?, 0)", (self._log_id,))

@@ -107,7 +107,7 @@ class CardTries:
         query = select(func.count(), func.sum(last.c.declined))
         async with self._engine.connect() as connection:
             count, declined = (await connection.execute(query)).one()
-        return count >= SAMPLE and (declined or 0) * 100 > ALARM_PERCENT * count
+        return int(count) >= SAMPLE and int(declined or 0) * 100 > ALARM_PERCENT * int(count)
 
     async def forget(self, person: str, mail: str) -> None:
         """Take the marks of a person away."""

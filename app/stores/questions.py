@@ -125,17 +125,6 @@ class Questions:
             count: int = (await connection.execute(query)).scalar_one()
         return count
 
-    async def last_change(self, campaign_id: str) -> int:
-        """A number that grows with every change: a page made before it is out of date."""
-        q = QUESTIONS.c
-        latest = func.max(
-            q.asked_at, func.coalesce(q.answered_at, 0), func.coalesce(q.hidden_at, 0)
-        )
-        query = select(func.coalesce(func.max(latest), 0)).where(q.campaign_id == campaign_id)
-        async with self._engine.connect() as connection:
-            changed: int = (await connection.execute(query)).scalar_one()
-        return changed
-
     async def answer(
         self, campaign_id: str, question_id: str, answer: str, *, by: str, at: int
     ) -> Question:
@@ -156,15 +145,6 @@ class Questions:
             question_id,
             {"hidden_at": at, "hidden_by": by, "hidden_reason": reason[:LONGEST]},
         )
-
-    async def forget(self, party: str, *, at: int) -> None:
-        """Erase what a person asked, for good: their words are their data."""
-        async with self._engine.begin() as connection:
-            await connection.execute(
-                update(QUESTIONS)
-                .where(QUESTIONS.c.party == party)
-                .values(body="", hidden_at=at, hidden_by=party, hidden_reason="erased")
-            )
 
     async def _change(self, campaign_id: str, question_id: str, values: dict[str, object]) -> None:
         this = (QUESTIONS.c.id == question_id) & (QUESTIONS.c.campaign_id == campaign_id)

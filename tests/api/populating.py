@@ -99,9 +99,9 @@ async def _campaigns(world: Peopled) -> None:
         payout = {"payout_id": new_id()}
         world.ids.setdefault("payout_id", []).append(payout["payout_id"])
         await running.do(creator, won["campaign_id"], "payouts/request", payout)
-    refund = {"no": 2, "refund_id": new_id(), "amount_minor": 1_000, "cause": "goodwill"}
-    await running.do(creator, won["campaign_id"], "refunds", refund)
-    world.ids["refund_id"] = [refund["refund_id"]]
+    world.ids["refund_id"] = [new_id()]
+    refund = {"refund_id": world.ids["refund_id"][0], "amount_minor": 1_000, "cause": "goodwill"}
+    await running.do(creator, won["campaign_id"], "refunds", refund | {"no": 2})
     later = {"deadline_at": running.clock.now + 30 * DAY_MS}
     live = [await running.launched(keys["operator"], **common, **later) for _ in range(3)]
     for submitted in live:
@@ -154,5 +154,10 @@ async def _beside(world: Peopled) -> None:
         f"/campaigns/{world.ids['campaign_id'][0]}/reports", keys["backer"], {"reason": "untrue"}
     )
     world.ids["report_id"] = [report.json()["report_id"]]
+    campaign_id = world.ids["campaign_id"][1]
+    asked = await running.post(
+        f"/campaigns/{campaign_id}/questions", keys["backer"], {"body": "Is there a ramp?"}
+    )
+    world.ids["question_id"] = [asked.json()["question_id"]]
     spare = await running.post("/keys", keys["creator"], {})
     world.ids["key_id"] = [spare.json()["key_id"]]

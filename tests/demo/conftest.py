@@ -43,7 +43,6 @@ async def _seed(settings: Settings) -> Seeded:
     async with open_platform(settings, clock=clock) as platform:
         channels = [channel_plan(name) for name in CHANNELS]
         made = await Seeder(platform, clock, channels, start_at).run()
-        platform.follower.catch_up()
         async with platform.views.connect() as connection:
             found = [await get_page(connection, campaign_id) for campaign_id in made]
     return Seeded(settings, start_at, [page for page in found if page is not None])

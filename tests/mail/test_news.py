@@ -9,6 +9,7 @@ from app.mail.reminders import Reminders
 from app.stores.mail_news import MovedByAnotherError, Place
 from domain import commands as c
 from domain.terms import DAY_MS, Terms
+from projections.campaign_pages import get_page
 from tests.api.running import NOW, Running, new_id
 from tests.mail.world import DEADLINE, STAFF, World
 
@@ -153,7 +154,10 @@ async def test_help_and_suspension_are_told(world: World) -> None:
     await world.told()
     await world.do(c.SuspendCampaign, campaign, STAFF, cause="under_review")
     await world.do(c.ResumeCampaign, campaign, STAFF)
-    need = world.platform.engine.inspect(campaign, lambda s: s.submission.needs[0].need_id)
+    async with world.platform.views.connect() as connection:
+        page = await get_page(connection, campaign)
+    assert page is not None
+    need = page.needs[0].need_id
     await world.do(
         c.OfferNeed,
         campaign,

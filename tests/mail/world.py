@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from app.payments.test_bank.cards import Behaviour
 from app.stores.mails import KeptMail
 from app.stores.people import Role
@@ -49,24 +51,24 @@ class World:
         )
         self.creator = self.creator or await self.person("creator@example.org", "creator")
         need = Need(need_id=new_id(), quantity=40, text=await put({"title": "Hours"}, at=NOW))
-        submission = {
-            "creator": self.creator,
-            "model": "all_or_nothing",
-            "currency": "CNY",
-            "goal_minor": 10_000,
-            "deadline_at": DEADLINE,
-            "terms": Terms(),
-            "text": text,
-            "needs": (need,),
-            "rewards": (Reward(reward_id=new_id(), price_minor=5_000),),
-        }
+        submission = Submission(
+            creator=self.creator,
+            model="all_or_nothing",
+            currency="CNY",
+            goal_minor=10_000,
+            deadline_at=DEADLINE,
+            terms=Terms(),
+            text=text,
+            needs=(need,),
+            rewards=(Reward(reward_id=new_id(), price_minor=5_000),),
+        )
         campaign_id = new_id()
         await self.do(
             c.SubmitCampaign,
             campaign_id,
             f"creator:{self.creator}",
             channel=self.running.channel,
-            submission=Submission(**submission | changes),
+            submission=replace(submission, **changes),
         )
         return campaign_id
 

@@ -7,6 +7,7 @@ import pytest
 from app.payments.port import (
     ActionRequired,
     CollectRequest,
+    DeclineCode,
     Declined,
     DisputeDecided,
     DisputeOpened,
@@ -66,7 +67,7 @@ def test_success(bank: Bank) -> None:
     ],
 )
 def test_cards_that_always_decline(
-    bank: Bank, behaviour: Behaviour, code: str, retryable: bool
+    bank: Bank, behaviour: Behaviour, code: DeclineCode, retryable: bool
 ) -> None:
     """Such a card declines at every attempt."""
     method = bank.prepare_method_direct(behaviour, at=AT)

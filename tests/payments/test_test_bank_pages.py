@@ -369,3 +369,25 @@ def test_disputes_are_decided_on_their_page(
     assert turned.status_code == 409
     assert bank.totals()["BRL"].dispute_lost_minor == 12_050
     assert "<form" not in client.get("/test-bank/disputes").text
+
+
+def test_each_browser_has_cards_of_its_own(
+    client: TestClient[Litestar], bank: Bank, prepared: PreparedMethod
+) -> None:
+    """The same number in one browser is one card, in another browser another."""
+
+    def given(session: PreparedMethod) -> str:
+        page = client.get(session.url)
+        client.post(session.url, data={"token": token_on(page.text), "card": NUMBERS["success"]})
+        method = bank.method_of(session.session)
+        assert method is not None
+        return method.fingerprint
+
+    sessions = [
+        bank.prepare_method(PrepareMethod(reference="p", description="d", return_path="/", at=AT))
+        for _ in range(2)
+    ]
+    first, again = given(prepared), given(sessions[0])
+    client.cookies.clear()
+    assert first == again
+    assert given(sessions[1]) != first

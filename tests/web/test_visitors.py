@@ -85,7 +85,7 @@ async def test_forms_come_from_our_own_pages(running: Running, staff: Caller) ->
     cid = (await running.launched(staff))["campaign_id"]
     at = f"/campaigns/{cid}/pledge"
     browser, other = Browser(running), Browser(running)
-    good = fields(await browser.get(at), at) | {"amount": "50"}
+    good = fields(await browser.get(at), at) | {"amount": "50", "mail": "someone@example.org"}
     foreign = fields(await other.get(at), at)["form_token"]
     position, _ = running.platform.log.last()
     for form, headers in (
@@ -112,7 +112,7 @@ async def test_an_old_client_without_an_origin_needs_the_token(
     at = f"/campaigns/{cid}/pledge"
     browser = Browser(running)
     del browser.client.headers["origin"]
-    form = fields(await browser.get(at), at) | {"amount": "50"}
+    form = fields(await browser.get(at), at) | {"amount": "50", "mail": "someone@example.org"}
     assert (await browser.post(at, form)).status_code == 303
     assert (await browser.post(at, form | {"form_token": "0" * 32})).status_code == 403
 

@@ -16,6 +16,7 @@ from app.stores.rows import new_id
 from app.web.accounts.limits import client_of
 from app.web.backer.abuse import PaymentClosedError, mark, require_open
 from app.web.backer.form import Fault, choose, faults_of_person, form_of, typed
+from app.web.backer.names import names_of
 from app.web.backer.pledge_page import own_pledge
 from app.web.backer.pledging import closed_page, form_page, open_visit
 from app.web.backer.standing import may_leave
@@ -60,7 +61,7 @@ async def show_edit(
     view = await _view(site, campaign_id)
     if line.state != "made":
         return _refusal(site, visitor, line, view, PledgeNotRevisable())
-    shown = await site.platform.stores.shown_names.of([line.pledge_id])
+    shown = await names_of(site.platform, [line])
     amount = major(line.amount_minor, line.currency)
     form = form_of(line, view, shown.get(line.pledge_id, ""), amount)
     return await form_page(site, visitor, view, form, (), changing=line)
@@ -190,6 +191,12 @@ async def _act(
 
 
 # --- Another card --------------------------------------------------------------------------------
+
+
+@get(f"{_PLEDGE}/fix", include_in_schema=False)
+async def show_fix_here(campaign_id: FromPath[str], no: FromPath[int]) -> Redirect:
+    """Where a payment is mended by who is signed in: on the pledge's own page."""
+    return Redirect(f"/campaigns/{campaign_id}/pledges/{no}", status_code=303)
 
 
 @post(f"{_PLEDGE}/card", include_in_schema=False)

@@ -10,9 +10,9 @@ from litestar.di import NamedDependency
 from litestar.response import Template
 from msgspec import Struct
 
-from app.api.reading import told
 from app.documents.statement import statement_pdf
 from app.web.backer.statement import Entry, as_csv, entries_of, statements_of, totals
+from app.web.public.campaign_view import in_language
 from app.web.site import PageRequest, Site
 from app.web.visitors import Visitor
 from projections.campaign_pages import get_page
@@ -59,7 +59,10 @@ async def _followed(site: Site, visitor: Visitor) -> list[Followed]:
             if page is not None:
                 found[campaign] = page.text
     texts = await site.platform.stores.content.get_many(set(found.values()) - {""})
-    return [Followed(campaign, told(texts, text, "title")) for campaign, text in found.items()]
+    return [
+        Followed(campaign, in_language(texts.get(text, {}), "title"))
+        for campaign, text in found.items()
+    ]
 
 
 @get("/me/statement.csv", include_in_schema=False)

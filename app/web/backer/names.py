@@ -18,9 +18,9 @@ from litestar.params import FromPath, QueryParameter
 from msgspec import Struct
 from sqlalchemy import select
 
-from app.api.reading import told
 from app.log import decode_row
 from app.web.backer.destinations import alphabetical
+from app.web.public.campaign_view import in_language
 from app.web.site import PageRequest, Site
 from app.wiring import Platform
 from domain import events as e
@@ -47,7 +47,7 @@ _TOLD: Final = frozenset(
 _DAYS_KEPT: Final = 64
 """How many campaigns' midnights are remembered in memory."""
 
-_midnights: WeakKeyDictionary[Platform, dict[tuple[str, int], dict[str, str]]] = WeakKeyDictionary()
+_midnights: WeakKeyDictionary[Platform, dict[tuple[str, int], frozenset[str]]] = WeakKeyDictionary()
 
 
 class NamesList(Struct, frozen=True):
@@ -57,39 +57,62 @@ class NamesList(Struct, frozen=True):
     names: tuple[str, ...]
 
 
+class Shown(Struct, frozen=True):
+    """A pledge that wants to be seen, and in which of the two ways."""
+
+    pledge_id: str
+    backer: str
+    visibility: str
+
+
 async def names_list(platform: Platform, campaign_id: str) -> NamesList:
     """The names that a campaign shows today, in their order."""
     day_at = platform.clock() // DAY_MS * DAY_MS
     then = await _at_midnight(platform, campaign_id, day_at)
-    now = await _shown_now(platform, campaign_id)
-    both = {pledge_id: backer for pledge_id, backer in then.items() if pledge_id in now}
-    written = await platform.stores.shown_names.of(both)
-    people = {(both[pledge_id], name) for pledge_id, name in written.items()}
+    now = [one for one in await _shown_now(platform, campaign_id) if one.pledge_id in then]
+    named = await names_of(platform, now)
+    people = {(one.backer, named[one.pledge_id]) for one in now if one.pledge_id in named}
     names = sorted((name for _, name in people), key=alphabetical)
     return NamesList(day_at, tuple(names) if len(names) >= FEWEST else ())
 
 
-async def names_of(platform: Platform, lines: Iterable[PledgeLine]) -> dict[str, str]:
-    """The name of each pledge that shows one, by the pledge's id: for exports and feeds."""
-    shown = [line.pledge_id for line in lines if line.visibility != "hidden"]
-    return await platform.stores.shown_names.of(shown)
+async def names_of(platform: Platform, pledges: Iterable[Shown | PledgeLine]) -> dict[str, str]:
+    """The name of each pledge that shows one, by the pledge's id: for exports and feeds.
+
+    What its backer wrote for this pledge; else, as pledges that came by API say no name, that of
+    their account.
+    """
+    shown = [one for one in pledges if one.visibility != "hidden"]
+    stores = platform.stores
+    found = await stores.shown_names.of(one.pledge_id for one in shown)
+    rest = [one for one in shown if one.pledge_id not in found]
+    names = await stores.people.names(one.backer for one in rest if one.visibility == "name")
+    pens = await stores.accounts.of_parties(
+        {one.backer for one in rest if one.visibility == "pen_name"}
+    )
+    for one in rest:
+        account = pens.get(one.backer)
+        pen_name = account.pen_name if account else ""
+        found[one.pledge_id] = names.get(one.backer, "") or pen_name
+    return {pledge_id: name for pledge_id, name in found.items() if name}
 
 
-async def _shown_now(platform: Platform, campaign_id: str) -> set[str]:
+async def _shown_now(platform: Platform, campaign_id: str) -> list[Shown]:
     """The pledges that want to be seen at this moment."""
     campaigns, pledges = CAMPAIGNS.table.c, PLEDGES.table.c
     known = select(campaigns.key).where(campaigns.campaign_id == campaign_id)
     async with platform.views.connect() as connection:
         campaign = (await connection.execute(known)).scalar()
         if campaign is None:
-            return set()
+            return []
         of_campaign = pledges.key.between(pledge_key(campaign, 0), pledge_key(campaign, MAX_NO))
-        query = select(pledges.pledge_id).where(of_campaign, pledges.visibility != "hidden")
-        return set((await connection.execute(query)).scalars())
+        query = select(pledges.pledge_id, pledges.backer, pledges.visibility)
+        wanted = query.where(of_campaign, pledges.visibility != "hidden")
+        return [Shown(*row) for row in await connection.execute(wanted)]
 
 
-async def _at_midnight(platform: Platform, campaign_id: str, day_at: int) -> dict[str, str]:
-    """(pledge id: backer) of the pledges that stood and wanted to be seen when the day began."""
+async def _at_midnight(platform: Platform, campaign_id: str, day_at: int) -> frozenset[str]:
+    """The ids of the pledges that stood and wanted to be seen when the day began."""
     known = _midnights.setdefault(platform, {})
     found = known.get((campaign_id, day_at))
     if found is None:
@@ -100,29 +123,31 @@ async def _at_midnight(platform: Platform, campaign_id: str, day_at: int) -> dic
     return found
 
 
-def _shown_before(platform: Platform, campaign_id: str, before_at: int) -> dict[str, str]:
+def _shown_before(platform: Platform, campaign_id: str, before_at: int) -> frozenset[str]:
     """The same, from the campaign's own events."""
-    shown: dict[int, tuple[str, str, bool]] = {}
+    shown: dict[int, tuple[str, bool]] = {}
     version = 0
     while rows := platform.log.read_stream(f"campaign:{campaign_id}", version, _ROWS):
         for row in rows:
             if row.at >= before_at:
-                return {pledge_id: backer for pledge_id, backer, seen in shown.values() if seen}
+                return _seen(shown)
             if row.tag not in _TOLD:
                 continue
             match decode_row(row):
                 case e.PledgeMade() as made:
-                    seen = made.visibility != "hidden"
-                    shown[made.no] = (made.pledge_id, made.backer, seen)
+                    shown[made.no] = (made.pledge_id, made.visibility != "hidden")
                 case e.PledgeRevised() as revised:
-                    pledge_id, backer, _ = shown[revised.no]
-                    shown[revised.no] = (pledge_id, backer, revised.visibility != "hidden")
+                    shown[revised.no] = (shown[revised.no][0], revised.visibility != "hidden")
                 case e.PledgeWithdrawn() | e.PledgeDropped() | e.PledgeReleased() as left:
                     shown.pop(left.no, None)
                 case _:
                     pass
         version = rows[-1].version
-    return {pledge_id: backer for pledge_id, backer, seen in shown.values() if seen}
+    return _seen(shown)
+
+
+def _seen(shown: dict[int, tuple[str, bool]]) -> frozenset[str]:
+    return frozenset(pledge_id for pledge_id, seen in shown.values() if seen)
 
 
 @get("/campaigns/{campaign_id:str}/backers", include_in_schema=False)
@@ -143,7 +168,7 @@ async def show_names(
         "backer/names.html",
         visitor if visitor.party else None,
         page=campaign,
-        title=told(known, campaign.text, "title"),
+        title=in_language(known.get(campaign.text, {}), "title"),
         listed=found,
         names=found.names[first : first + PAGE],
         fewest=FEWEST,

@@ -19,6 +19,7 @@ from app.payments.port import ActionRequired
 from app.processes.keys import charge_key
 from app.web import dates
 from app.web.backer.destinations import place_name
+from app.web.backer.names import names_of
 from app.web.backer.standing import (
     CARD_MATTERS,
     Attempt,
@@ -33,7 +34,7 @@ from app.web.backer.standing import (
 from app.web.public.campaign_view import CampaignView, campaign_view
 from app.web.site import WAIT_S, PageRequest, Site
 from app.web.visitors import Visitor
-from domain.state import Campaign, Phase
+from domain.state import WON, Campaign, Phase
 from projections.backer_ledger import PledgeLine, pledge, pledge_by_id, statement
 from projections.pledges import lines_of
 
@@ -49,6 +50,7 @@ class Item(Struct, frozen=True):
     quantity: int
     price_minor: int
     shipping_minor: int
+    is_shipped: bool
 
 
 @get("/campaigns/{campaign_id:str}/pledges/id/{pledge_id:str}", include_in_schema=False)
@@ -96,7 +98,7 @@ async def show_pledge(
         sent_back = await fates(connection, campaign_id, no)
     attempt, confirm_url = await asyncio.to_thread(_asked, site, line)
     items, deliveries = items_of(view, line)
-    shown = await platform.stores.shown_names.of([line.pledge_id])
+    shown = await names_of(platform, [line])
     return site.page(
         "backer/pledge.html",
         visitor,
@@ -118,6 +120,7 @@ async def show_pledge(
         may_change=may_change(line, view, now),
         may_change_card=line.state in CARD_MATTERS,
         may_receive=line.sent and not line.received,
+        needs_address=_needs_address(line, page.phase, items),
         event_hash=await asyncio.to_thread(event_hash, site, line.position),
         qr=_qr(site, campaign_id, no),
     )
@@ -138,11 +141,24 @@ def items_of(view: CampaignView, line: PledgeLine) -> tuple[list[Item], list[int
     items, deliveries = [], []
     for chosen in lines_of(line.lines):
         reward = offered.get(chosen.reward_id)
-        title = reward.title if reward else ""
-        items.append(Item(title, chosen.quantity, chosen.price_minor, chosen.shipping_minor))
+        items.append(
+            Item(
+                reward.title if reward else "",
+                chosen.quantity,
+                chosen.price_minor,
+                chosen.shipping_minor,
+                bool(reward and reward.line.shipping),
+            )
+        )
         if reward and reward.line.delivery_at:
             deliveries.append(reward.line.delivery_at)
     return items, deliveries
+
+
+def _needs_address(line: PledgeLine, phase: str, items: list[Item]) -> bool:
+    """Whether a parcel is certain and not on its way yet."""
+    sent = line.sent or not line.standing or not line.charged_minor
+    return phase in WON and not sent and any(item.is_shipped for item in items)
 
 
 def event_hash(site: Site, position: int) -> str:

@@ -65,7 +65,7 @@ async def show_form(
     """
     visitor = await site.visitor(request)
     view = await pledgeable(site, campaign_id)
-    form = PledgeForm(new_id(), reward, **await _known(site, visitor))
+    form = await _known(site, visitor, PledgeForm(new_id(), reward))
     if again:
         form = await _once_more(site, visitor, again, form)
     return await form_page(site, visitor, view, form, ())
@@ -122,20 +122,21 @@ async def pledgeable(site: Site, campaign_id: str) -> CampaignView:
     return view
 
 
-async def _known(site: Site, visitor: Visitor) -> dict[str, str]:
-    """What we know of who pledges and how they may want to be shown: nobody types it twice."""
+async def _known(site: Site, visitor: Visitor, form: PledgeForm) -> PledgeForm:
+    """Fill in who pledges and how they may want to be shown: nobody types it twice."""
     if not visitor.party:
-        return {}
+        return form
     stores = site.platform.stores
     account = (await stores.accounts.of_parties([visitor.party])).get(visitor.party)
     if not visitor.signed_in:
         party = await stores.people.get(visitor.party)
-        return {"mail": account.mail if account else party.mail}
+        return msgspec.structs.replace(form, mail=account.mail if account else party.mail)
     names = await stores.people.names([visitor.party])
-    return {
-        "own_name": names.get(visitor.party, ""),
-        "pen_name": account.pen_name if account else "",
-    }
+    return msgspec.structs.replace(
+        form,
+        own_name=names.get(visitor.party, ""),
+        pen_name=account.pen_name if account else "",
+    )
 
 
 async def _once_more(

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from app.api.reading import told
 from app.web.backer.wording import line_kind
 from app.web.dates import machine
 from app.web.language import gettext
 from app.web.money import major
+from app.web.public.campaign_view import in_language
 from app.web.site import Site
 from app.web.visitors import Visitor
 from domain.money import EXPONENTS
@@ -92,7 +92,11 @@ async def entries_of(site: Site, visitor: Visitor) -> list[Entry]:
             texts[campaign_id] = page.text if page else ""
     known = await site.platform.stores.content.get_many(set(texts.values()) - {""})
     lines.sort(key=lambda line: -line.position)
-    return [Entry(line, told(known, texts[line.campaign_id], "title")) for line in lines]
+    titles = {
+        campaign_id: in_language(known.get(text, {}), "title")
+        for campaign_id, text in texts.items()
+    }
+    return [Entry(line, titles[line.campaign_id]) for line in lines]
 
 
 def totals(lines: Sequence[PledgeLine]) -> tuple[Total, ...]:

@@ -65,7 +65,9 @@ async def _handed_in_without(site: Site, visitor: Visitor, campaign_id: str) -> 
         page = await get_page(connection, campaign_id)
     if page is None or visitor.party not in page.team:
         raise NotFoundException
-    hashes = {page.text, *(part.text for part in (*page.rewards, *page.needs, *page.milestones))}
+    hashes = {page.text}
+    hashes |= {reward.text for reward in page.rewards} | {need.text for need in page.needs}
+    hashes |= {stage.text for stage in page.milestones}
     texts = await platform.stores.content.get_many(hashes - {""})
     return await platform.stores.drafts.create(
         channel=page.channel,

@@ -92,6 +92,7 @@ async def show_backers(
         older=address(before=rows[-1].no) if rows and has_older else "",
         query=urlencode(wanted.query),
         place="backers",
+        section="desk",
     )
 
 

@@ -66,6 +66,7 @@ async def _page(
         ahead=await outlook(platform, page.campaign_id, platform.clock()),
         fault=fault,
         place="course",
+        section="desk",
     )
 
 

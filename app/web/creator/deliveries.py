@@ -84,6 +84,7 @@ async def _page(
         count=count,
         fault=fault,
         place="deliveries",
+        section="desk",
     )
 
 

@@ -110,7 +110,7 @@ async def show_desks(request: PageRequest, site: NamedDependency[Site]) -> Respo
     campaigns = await _own(site.platform, visitor.party)
     drafts = await _drafts(site.platform, visitor, {own.page.campaign_id for own in campaigns})
     return site.page(
-        "creator/desks.html", visitor, campaigns=campaigns, drafts=drafts, section="create"
+        "creator/desks.html", visitor, campaigns=campaigns, drafts=drafts, section="desk"
     )
 
 
@@ -158,7 +158,13 @@ async def show_desk(
         return site.redirect(f"/drafts/{campaign_id}")
     view = await _view(site.platform, page)
     return site.page(
-        "creator/desk.html", visitor, view=view, page=page, place="desk", still=bool(still)
+        "creator/desk.html",
+        visitor,
+        view=view,
+        page=page,
+        place="desk",
+        section="desk",
+        still=bool(still),
     )
 
 
@@ -187,6 +193,7 @@ async def show_deeds(
         title=await title_of(site.platform, page),
         deeds=deeds,
         place="deeds",
+        section="desk",
     )
 
 

@@ -246,11 +246,15 @@ def add_part(body: DraftBody, kind: str) -> str:
     return made
 
 
-def remove_part(body: DraftBody, part_id: str) -> None:
-    """Take a reward, need or milestone out of the draft."""
-    body.rewards = [part for part in body.rewards if part.id != part_id]
-    body.needs = [part for part in body.needs if part.id != part_id]
-    body.milestones = [part for part in body.milestones if part.id != part_id]
+def remove_part(body: DraftBody, part_id: str) -> str:
+    """Take a reward, need or milestone out of the draft; return the place where it stood."""
+    for place in ("rewards", "needs", "milestones"):
+        parts: list[Any] = getattr(body, place)
+        left = [part for part in parts if part.id != part_id]
+        if len(left) < len(parts):
+            setattr(body, place, left)
+            return place
+    return ""
 
 
 def add_fee(body: DraftBody, reward_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, Final
 
 import msgspec
@@ -51,6 +52,22 @@ SLUGS: Final = (
     *("education", "environment", "publishing", "sport"),
 )
 _EVENTS_PAGE: Final = 64
+_NAMED: Final = re.compile(r"([^\W\d_][\w ]{0,30})[:\N{FULLWIDTH COLON}]").match
+_PARTS: Final = {
+    name: part
+    for part, names in {
+        "basics": ("title", "blurb", "cover", "category", "标题", "简介", "封面", "类别"),
+        "story": ("story", "risks", "故事", "风险"),
+        "money": ("money", "goal", "deadline", "last day", "currency", "资金", "目标", "截止日"),
+        "rewards": ("reward", "rewards", "shipping", "回报", "运费", "寄送"),
+        "needs": ("help", "help wanted", "needs", "协助", "物资与协助"),
+        "milestones": ("milestone", "milestones", "里程碑"),
+        "team": ("team", "团队"),
+        "translations": ("translation", "translations", "译文", "翻译"),
+    }.items()
+    for name in names
+}
+"""What staff may call a part of the page in their remarks, and which part it is."""
 _DRAFTING: Final = frozenset(("", Phase.RETURNED))
 """The phases in which a draft can be changed; empty before it was handed in."""
 
@@ -262,12 +279,24 @@ async def remarks_on(platform: Platform, campaign_id: str) -> dict[str, str]:
         return {}
     texts = await platform.stores.content.get_many([text_hash])
     document = texts.get(text_hash, {})
-    whole = "\n\n".join(str(document.get(part, "")) for part in ("title", "body")).strip()
-    found = {"": whole} if whole else {}
-    parts = document.get("remarks", {})
-    if isinstance(parts, dict):
-        found |= {str(part): str(said) for part, said in parts.items() if said}
-    return found
+    return by_part("\n\n".join(str(document.get(part, "")) for part in ("title", "body")))
+
+
+def by_part(remarks: str) -> dict[str, str]:
+    """Remarks by the part of the page that they concern.
+
+    A paragraph that begins with the name of a part and a colon (`Rewards: …`, `回报：…`) stands
+    beside that part; everything else above the whole page, under the empty name.
+    """
+    found: dict[str, list[str]] = {}
+    for paragraph in remarks.replace("\r\n", "\n").split("\n\n"):
+        told = paragraph.strip()
+        named = _NAMED(told)
+        part = _PARTS.get(named[1].strip().casefold(), "") if named else ""
+        said = told[named.end() :].strip() if named and part else told
+        if said:
+            found.setdefault(part, []).append(said)
+    return {part: "\n\n".join(said) for part, said in found.items()}
 
 
 def _last_remarks(platform: Platform, campaign_id: str) -> str:
@@ -365,8 +394,7 @@ async def _do(
             made = add_part(body, about)
             return None, f"{about}-{made}" if made else f"{about}s"
         case "remove":
-            remove_part(body, about)
-            return None, form.get("back", "")
+            return None, remove_part(body, about)
         case "fee":
             add_fee(body, about)
             return None, f"reward-{about}"

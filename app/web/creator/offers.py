@@ -100,6 +100,7 @@ async def _page(
         faults=faults,
         stock_fault=stock_fault,
         place="rewards",
+        section="desk",
     )
 
 

@@ -62,6 +62,7 @@ async def _page(
         payout_id=new_id(),
         fault=fault,
         place="payouts",
+        section="desk",
     )
 
 

@@ -48,6 +48,7 @@ async def show_refunds(
         title=await title_of(site.platform, page),
         desk=await read_desk(site.platform, campaign_id, 200),
         place="refunds",
+        section="desk",
     )
 
 
@@ -132,6 +133,7 @@ async def _quote_page(
             if refund.no == no
         ],
         place="refunds",
+        section="desk",
     )
 
 
@@ -156,7 +158,8 @@ async def request_refund(
     form = await site.form(request, visitor)
     typed, refund_id = form.get("amount", "").strip(), form.get("refund_id", "")
     amount_minor = parse_amount(typed, page.currency) or 0
-    cause = next((known for known in CAUSES if known == form.get("cause")), "goodwill")
+    asked = form.get("cause")
+    cause: RefundCause = next((known for known in CAUSES if known == asked), "goodwill")
     if not is_amount(amount_minor) or not is_id(refund_id):
         return await _quote_page(
             site, visitor, page, no, typed=typed, fault=gettext("Write the amount in figures.")

@@ -59,6 +59,7 @@ async def _page(
         preview=markdown.html(body) if body else "",
         fault=fault,
         place="updates",
+        section="desk",
     )
 
 

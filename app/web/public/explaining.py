@@ -19,7 +19,8 @@ from app.web.site import PageRequest, Site
 from projections.campaign_pages import CampaignPage
 
 A_PAGE: Final = 100
-MOST_KEPT: Final = 64
+MOST_KEPT: Final = 200_000
+"""Events that are kept explained; one takes some 200 bytes."""
 
 NAMES: Final[dict[Number, str]] = {
     "pledged": translatable("Pledged"),
@@ -70,7 +71,7 @@ KINDS: Final[dict[str, str]] = {
 }
 """What happened, by the tag of the event without its version."""
 
-_kept: OrderedDict[tuple[str, str, int], Explanation] = OrderedDict()
+_kept: OrderedDict[tuple[str, str], Explanation] = OrderedDict()
 
 
 def said_of(tag: str) -> str:
@@ -117,13 +118,14 @@ async def show_explanation(
 
 async def explanation(site: Site, page: CampaignPage, number: Number) -> Explanation:
     """A number's events up to where the page has read the log; kept, as they never change."""
-    key = (page.campaign_id, number, page.position)
+    key = (page.campaign_id, number)
     found = _kept.get(key)
-    if found is None:
+    if found is None or found.position != page.position:
         shown = Shown(getattr(page, f"{number}_minor"), page.position)
         found = await asyncio.to_thread(_explain, site, page, number, shown)
         _kept[key] = found
-        while len(_kept) > MOST_KEPT:
+        _kept.move_to_end(key)
+        while len(_kept) > 1 and sum(len(each.changes) for each in _kept.values()) > MOST_KEPT:
             _kept.popitem(last=False)
     return found
 

@@ -96,12 +96,19 @@ class Past:
         self._lock = Lock()
         self._histories: OrderedDict[str, History] = OrderedDict()
         self._moments: OrderedDict[tuple[str, int], Moment] = OrderedDict()
+        self._making: dict[str, asyncio.Future[History]] = {}
 
     async def at_day(self, campaign_id: str, day: str, *, today: str) -> Moment | None:
         """How a campaign stood at the end of a day before `today`; None before its launch."""
         known = self._recall(campaign_id, day)
         if known is None:
-            known = await asyncio.to_thread(self._history, campaign_id, today)
+            making = self._making.get(campaign_id)
+            if making is None:
+                making = asyncio.ensure_future(asyncio.to_thread(self._history, campaign_id, today))
+                self._making[campaign_id] = making
+                making.add_done_callback(lambda _: self._making.pop(campaign_id, None))
+            # Who leaves does not stop it for those who ask for the same meanwhile.
+            known = await asyncio.shield(making)
         return known.at(day)
 
     async def at_position(self, campaign_id: str, position: int) -> Moment | None:

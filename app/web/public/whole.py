@@ -82,7 +82,7 @@ class Then(Struct, frozen=True):
 
 class Reader(Struct, frozen=True):
     """What who looks may do here. `parties` are theirs that back the campaign, newest pledge
-    first; `team`: of the creator's side; `works`: of the channel's staff.
+    first; `team`: of the creator's side; `works`: of the channel's staff; `follows`: gets mail.
     """
 
     parties: tuple[str, ...] = ()
@@ -92,6 +92,7 @@ class Reader(Struct, frozen=True):
     team: bool = False
     works: bool = False
     audits: bool = False
+    follows: bool = False
 
     @property
     def backs(self) -> bool:
@@ -166,6 +167,8 @@ async def reader_of(site: Site, page: CampaignPage, visitor: Visitor) -> Reader:
         team=visitor.signed_in and not visitor.parties.isdisjoint(page.team),
         works=visitor.is_in(page.channel, "staff", "treasurer"),
         audits=visitor.is_in(page.channel, "auditor"),
+        follows=visitor.signed_in
+        and await site.platform.mail.follows.follows(page.campaign_id, visitor.party),
     )
 
 

@@ -27,7 +27,7 @@ def test_every_reason_of_the_edge_has_a_sentence() -> None:
 @pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
 def test_each_sentence_is_translated(language: str) -> None:
     """No reason is told in English to somebody who chose another language."""
-    known = sentences(language)  # type: ignore[arg-type]  # one of LANGUAGES
+    known = sentences(language)
     both = {**SENTENCES, **EDGE_SENTENCES}
     assert [reason for reason, text in both.items() if (None, text) not in known] == []
 

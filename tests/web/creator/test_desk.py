@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 
 import httpx
-import pyarrow.parquet as pq
+import pyarrow.parquet as pq  # type: ignore[import-untyped]  # it has no stubs
 import pytest
 
 from app.log import decode_row
@@ -22,7 +21,8 @@ from tests.web.creator.people import come_in, signed_in
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """The views move when a test says so: no page waits for them."""
-    monkeypatch.setattr("app.web.site.WAIT_S", 0.01)
+    for place in ("app.web.site.WAIT_S", "app.web.backer.pledge_page.WAIT_S"):
+        monkeypatch.setattr(place, 0.01)
 
 
 def events(running: Running, kind: type[Event]) -> list[Event]:
@@ -330,8 +330,13 @@ async def course(browser: Browser, cid: str, what: str, **typed: str) -> httpx.R
 async def test_story_deadline_and_late_pledges(running: Running, staff: Caller) -> None:
     """The story changes in public and keeps its other parts; the deadline moves once."""
     cid, _, browser, _ = await backed(running, staff, 1)
-    same = await course(browser, cid, "story", blurb="Twelve evenings, one white wall.",
-                        story="A proper screen.\n\nA quiet generator.")
+    same = await course(
+        browser,
+        cid,
+        "story",
+        blurb="Twelve evenings, one white wall.",
+        story="A proper screen.\n\nA quiet generator.",
+    )
     assert same.status_code == 422
     told = await course(browser, cid, "story", blurb="Ten evenings.", story="A screen.", risks="")
     assert told.status_code == 303, words(told)

@@ -7,9 +7,10 @@ import re
 import httpx
 
 from app.log import decode_row
+from app.web.creator.editor import by_part
 from domain.events import CampaignSubmitted
 from domain.terms import DAY_MS
-from tests.api.running import NOW, Caller, Running
+from tests.api.running import NOW, Caller, Running, campaign
 from tests.web.browsing import Browser, fields, words
 from tests.web.creator.people import picture, signed_in
 
@@ -251,3 +252,34 @@ async def test_what_is_no_picture_is_said_beside_the_field(running: Running) -> 
     sent = await upload_cover(browser, at, b"<svg onload='x'>")
     assert sent.status_code == 422
     assert "This is not a picture that we can read" in words(sent)
+
+
+def test_remarks_stand_beside_what_they_concern() -> None:
+    """A paragraph that names a part goes there, in both languages; the rest stays above."""
+    told = by_part("Nearly there\n\nRewards: say who ships.\n\nNote: fog.\n\n故事：请写得更短。")
+    assert told == {
+        "": "Nearly there\n\nNote: fog.",
+        "rewards": "say who ships.",
+        "story": "请写得更短。",
+    }
+
+
+async def test_a_campaign_that_a_program_handed_in_has_a_draft(
+    running: Running, staff: Caller
+) -> None:
+    """Sent back, it is opened in the editor with everything that was handed in."""
+    running.platform.start()
+    browser, party = await signed_in(running, "creator@example.org")
+    sent = await running.post("/campaigns", staff, campaign(creator_id=party))
+    cid = sent.json()["campaign_id"]
+    done = await running.do(staff, cid, "return", {"text": {"body": "Rewards: ship to BR."}})
+    await running.platform.follower.wait_for_async(done["position"], 2)
+    page = await browser.get(f"/drafts/{cid}")
+    form = form_of(page, f"/drafts/{cid}")
+    assert form["goal"] == "80000"
+    assert form["deadline"] == "2026-04-11"
+    assert "ship to BR." in words(page)
+    prices = [value for name, value in form.items() if name.endswith(".price")]
+    assert prices == ["120", "360"]
+    other, _ = await signed_in(running, "other@example.org")
+    assert (await other.get(f"/drafts/{cid}")).status_code == 404

@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from app.stores.people import Role
 from app.web.staff.routes import HANDLERS
 from tests.api.running import Caller, Running, new_id
-from tests.web.staff.working import submitted, worker
+from tests.web.staff.working import another_channel, submitted, worker
 
 OPEN_TO: dict[str, frozenset[Role]] = {
     "show_desk": frozenset(("staff", "treasurer", "auditor")),
@@ -114,7 +114,7 @@ async def test_the_wrong_channel_is_refused(
 ) -> None:
     """Who has every role in another channel is as much a stranger here as anybody."""
     path = await address(running, staff, handler)
-    stranger = await worker(running, *ROLES, channel=new_id())
+    stranger = await worker(running, *ROLES, channel=await another_channel(running))
     if "POST" in handler.http_methods:
         answer = await stranger.post(path, channel=running.channel)
     else:

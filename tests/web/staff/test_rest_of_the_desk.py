@@ -12,7 +12,7 @@ from domain.terms import DAY_MS
 from tests.api.running import Caller, Running, new_id
 from tests.web.browsing import words
 from tests.web.staff.money import charged, paid_pledge
-from tests.web.staff.working import account_of, submitted, worker
+from tests.web.staff.working import account_of, another_channel, submitted, worker
 
 # --- The desk ------------------------------------------------------------------------------------
 
@@ -35,17 +35,7 @@ async def test_nothing_of_another_channel_shows(running: Running, staff: Caller)
     """Who works for two channels sees each by itself; a stranger's campaigns are not counted."""
     cid = await submitted(running, staff)
     await report(running, cid)
-    elsewhere = new_id()
-    stores = running.platform.stores
-    own = await stores.channels.get(running.channel)
-    other = type(own)(
-        id=elsewhere,
-        name="Another channel",
-        languages=("en",),
-        currencies=("CNY",),
-        terms=own.terms,
-    )
-    await stores.channels.save(other, at=running.clock.now)
+    elsewhere = await another_channel(running)
     roles: tuple[Role, ...] = ("staff", "treasurer", "auditor")
     both = await worker(running, *roles)
     await worker(running, *roles, channel=elsewhere, party=both.party)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+from msgspec import structs
 
 from app.stores.people import Role
 from app.web.visitors import STEP_UP_MS, Visitors
@@ -79,6 +80,15 @@ async def worker(
     cookie = visitors.cookie(visitor)
     browser.client.cookies.set(cookie.key, cookie.value or "", domain="tributary.test", path="/")
     return Worker(party, browser, visitor.form_token)
+
+
+async def another_channel(running: Running, name: str = "Another channel") -> str:
+    """A second channel of the same log; returns its id."""
+    channels = running.platform.stores.channels
+    own = await channels.get(running.channel)
+    other = structs.replace(own, id=new_id(), name=name)
+    await channels.save(other, at=running.clock.now)
+    return other.id
 
 
 async def submitted(running: Running, staff: Caller, **changes: object) -> str:
