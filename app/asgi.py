@@ -24,6 +24,7 @@ from app.web.creator.routes import HANDLERS as CREATOR
 from app.web.demo.routes import HANDLERS as DEMO
 from app.web.discover.routes import HANDLERS as DISCOVER
 from app.web.failing import answer_failure
+from app.web.heads import answer_heads
 from app.web.language import speak
 from app.web.mail.routes import HANDLERS as MAIL
 from app.web.public.routes import HANDLERS as PUBLIC
@@ -68,7 +69,7 @@ def create_app(platform: Platform) -> Litestar:
         clock=platform.clock,
     )
     site = Site(platform, visitors, templates)
-    return Litestar(
+    application = Litestar(
         route_handlers=[
             _api(platform),
             Router(
@@ -94,7 +95,6 @@ def create_app(platform: Platform) -> Litestar:
             "site": Provide(lambda: site, sync_to_thread=False),
         },
         exception_handlers={Exception: answer_failure},
-        middleware=[speak],
         compression_config=CompressionConfig(
             backend="gzip", gzip_compress_level=6, exclude=UNCOMPRESSED
         ),
@@ -107,6 +107,9 @@ def create_app(platform: Platform) -> Litestar:
         logging_config=None,
         debug=False,
     )
+    # Around the routing, so that a page that does not exist is missed in the reader's language.
+    application.asgi_handler = speak(answer_heads(application.asgi_handler))
+    return application
 
 
 def _api(platform: Platform) -> Router:

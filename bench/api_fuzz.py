@@ -60,8 +60,6 @@ def main() -> None:
         print(f"{sent:,} sent, {len(faults)} faults", flush=True)
         if sent == before:
             break
-    for where, fault in faults.items():
-        print(f"\n{where}\n{fault}")
     took_s = time.perf_counter() - began_s
     _report(statuses, took_s)
     sys.exit(1 if faults else 0)
@@ -84,9 +82,11 @@ def _turn(
             name = chance.choice(ROLES)
             try:
                 cases.run(operation, (name, world.keys[name]), A_TURN, chance.randrange(2**32))
-            except (Exception, BaseExceptionGroup) as fault:  # noqa: BLE001 - told at the end
+            except (Exception, BaseExceptionGroup) as fault:  # noqa: BLE001 - it is told
                 where = f"{operation.method.upper()} {operation.path} as {name}"
-                faults.setdefault(where, _told(fault))
+                if where not in faults:
+                    faults[where] = _told(fault)
+                    print(f"\n{where}\n{faults[where]}", flush=True)
         statuses += cases.statuses
         loop.run_until_complete(stack.aclose())
     loop.close()

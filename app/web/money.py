@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
+from babel import Locale
 from babel.numbers import format_decimal, get_decimal_symbol
 
 from app.web.language import current, gettext, locale
@@ -57,7 +59,12 @@ _WIDE: Final = {0xFF01 + n: chr(0x21 + n) for n in range(94)} | {0xFFE5: "¥"}
 
 def number(amount: int) -> str:
     """Write a number: `48,211`."""
-    return format_decimal(amount, locale=locale())
+    return _number(amount, locale())
+
+
+@lru_cache(maxsize=8_192)
+def _number(amount: int, where: Locale) -> str:
+    return format_decimal(amount, locale=where)
 
 
 def money(amount_minor: int, currency: str, *, coded: bool = False) -> str:

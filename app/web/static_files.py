@@ -16,7 +16,12 @@ from app.web.templating import STATIC, STATIC_PATH
 
 MAX_AGE_S: Final = 3_600
 
-_TYPES: Final = {".woff2": "font/woff2", ".svg": "image/svg+xml", ".css": "text/css", ".js": "text/javascript"}
+_TYPES: Final = {
+    ".woff2": "font/woff2",
+    ".svg": "image/svg+xml",
+    ".css": "text/css",
+    ".js": "text/javascript",
+}
 
 
 def _files() -> dict[str, Path]:

@@ -24,7 +24,7 @@ async def test_a_token_proves_its_key(engine: AsyncEngine) -> None:
     token, key = await keys.create(role="auditor", owner="p-1", at=10)
     assert token.startswith(f"trb_{key.id}_")
     assert await keys.authenticate(token, at=11) == key
-    assert (key.by, key.scopes) == ("auditor:p-1", frozenset({"events:read"}))
+    assert (key.by, key.scopes) == ("auditor:p-1", frozenset({"account", "events:read"}))
     assert await ApiKeys(engine).authenticate(token, at=11) == key
 
 

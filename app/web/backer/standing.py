@@ -124,8 +124,10 @@ def notice(line: PledgeLine, view: CampaignView, attempt: Attempt, *, asked: boo
         case "failed":
             return Notice("warn", _declined(line, attempt))
         case "dropped":
-            said = gettext("The payment was not completed, so the pledge ended.")
-            return Notice("", f"{said} {gettext('You were not charged.')}")
+            said = gettext(
+                "The payment was not completed, so the pledge ended. You were not charged."
+            )
+            return Notice("", said)
         case "withdrawn" if line.charged_minor == 0:
             said = gettext("You left this campaign. You were not charged.")
             return Notice("", said)

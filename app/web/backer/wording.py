@@ -17,22 +17,6 @@ from projections.campaign_pages import CampaignPage
 AMOUNT: Final = "{amount}"
 """What stands for the amount in a sentence that a script completes while somebody types."""
 
-_STATES: Final[dict[str, str]] = {
-    "made": translatable("promised"),
-    "collecting": translatable("being charged"),
-    "unknown": translatable("asking your bank"),
-    "action_required": translatable("waits for you"),
-    "failed": translatable("declined"),
-    "collected": translatable("charged"),
-    "dropped": translatable("payment not completed"),
-    "withdrawn": translatable("withdrawn"),
-    "released": translatable("not charged"),
-    "refund_requested": translatable("refund on its way"),
-    "refunded": translatable("refunded"),
-    "partly_refunded": translatable("partly refunded"),
-    "disputed": translatable("chargeback"),
-}
-
 _LINES: Final[dict[str, str]] = {
     "pledged": translatable("promised"),
     "revised": translatable("promise changed"),
@@ -103,11 +87,6 @@ def charge_rule(page: CampaignPage, terms: Terms) -> str:
             "%(days)s."
         )
     return sentence % facts
-
-
-def state_word(state: str) -> str:
-    """Where a pledge stands, in a word or two."""
-    return gettext(_STATES.get(state, state))
 
 
 def line_kind(kind: str) -> str:

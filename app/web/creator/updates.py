@@ -99,21 +99,10 @@ async def post_update(
         return await _page(site, visitor, page, form, gettext("The text is too long."))
     if not is_id(update_id):
         update_id = new_id()
+    wanted = {"title": title, "body": body}
     known = await _posted(site, campaign_id, update_id)
     if known is not None:
-        if known == {"title": title, "body": body}:
-            return site.redirect(f"/desk/{campaign_id}/updates")
-        again = Form([("title", title), ("body", body)])
-        return await _page(
-            site,
-            visitor,
-            page,
-            again,
-            gettext(
-                "An update was posted from this form before, with another text. Post this one"
-                " as a new one, or leave it."
-            ),
-        )
+        return await _already(site, visitor, page, known, wanted)
     at = site.platform.clock()
     text = await put_note(site.platform.stores.content, title, body, at=at)
     command = PostUpdate(
@@ -127,12 +116,35 @@ async def post_update(
         outcome = await site.submit(command)
     except Rejection as refused:
         return await _page(site, visitor, page, form, said(refused))
+    # The rules answer a repeated id with its first outcome: what stands there now may be another.
+    known = await _posted(site, campaign_id, update_id, outcome.last_position)
+    if known is not None and known != wanted:
+        return await _already(site, visitor, page, known, wanted)
     return site.redirect(f"/desk/{campaign_id}/updates?at_least={outcome.last_position}")
 
 
-async def _posted(site: Site, campaign_id: str, update_id: str) -> dict[str, object] | None:
-    """What was posted under an id; None where nothing was."""
-    page = await site.any_campaign(campaign_id)
+async def _already(
+    site: Site,
+    visitor: Visitor,
+    page: CampaignPage,
+    known: dict[str, object],
+    wanted: dict[str, str],
+) -> Response[Any]:
+    """Posted before: fine where it says the same, else the new text is kept and offered anew."""
+    if known == wanted:
+        return site.redirect(f"/desk/{page.campaign_id}/updates")
+    said_why = gettext(
+        "An update was posted from this form before, with another text. Post this one"
+        " as a new one, or leave it."
+    )
+    return await _page(site, visitor, page, Form(wanted.items()), said_why)
+
+
+async def _posted(
+    site: Site, campaign_id: str, update_id: str, at_least: int = 0
+) -> dict[str, object] | None:
+    """What was posted under an id, as far as the views know; None where nothing was."""
+    page = await site.any_campaign(campaign_id, at_least)
     text = next((each.text for each in page.updates if each.update_id == update_id), None)
     if text is None:
         return None

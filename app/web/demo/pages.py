@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final
 
 from litestar import get, post
 from litestar.di import NamedDependency
@@ -12,7 +12,6 @@ from litestar.response import Redirect, Template
 
 from app.demo.clock import DemoClock
 from app.demo.people import ROLES, sample_person
-from app.stores.people import Role
 from app.web.site import PageRequest, Site
 from domain.state import Phase
 from projections.campaign_pages import CampaignPage, list_pages
@@ -34,14 +33,11 @@ async def show_demo(request: PageRequest, site: NamedDependency[Site]) -> Templa
     """Things to try, and the sample people to try them as."""
     visitor = await site.visitor(request)
     live = await _live(site)
-    find = {page.pledged_minor * 100 // page.goal_minor: page for page in live}
     return site.page(
         "demo/demo.html",
         visitor,
         next_page=live[0] if live else None,
         next_title=await _title(site, live[0]) if live else "",
-        most=max(live, key=lambda page: page.backers, default=None),
-        least=find.get(min(find, default=0)),
     )
 
 
@@ -76,7 +72,7 @@ async def view_as(
         answer = site.redirect("/")
         answer.delete_cookie(site.visitors.cookie_name, path="/")
         return answer
-    party = await sample_person(site.platform, cast("Role", role)) if role in ROLES else None
+    party = await sample_person(site.platform, role) if role in ROLES else None
     if party is None:
         raise NotFoundException
     return site.redirect(FIRST_PAGE[role], await site.visitors.begin(party, signed_in=True))

@@ -178,13 +178,13 @@ async def _tell(site: Site, page: CampaignPage, question: Question, *, to: str, 
     """Send the mail; a person without an address gets none."""
     stores = site.platform.stores
     account = (await stores.accounts.of_parties([to])).get(to)
-    mail = getattr(site.platform, "mail", None)
-    if account is None or mail is None:
+    if account is None:
         return
     texts = await stores.content.get_many({page.text} - {""})
     path = f"/campaigns/{page.campaign_id}/questions#question-{question.id}"
-    await mail.post(
+    await site.platform.mail.post(
         name=name,
+        kind="creator" if name == "public_question" else "updates",
         to=account.mail,
         language=account.language,
         party=to,

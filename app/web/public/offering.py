@@ -62,7 +62,6 @@ async def offer_help(
     except Rejection as refused:
         answer |= {"status_code": _CONFLICT, "fault": said(refused)}
         return site.page("public/offered.html", visitor, **answer)
-    await _tell_creator(site, page, names, quantity, command.offer_id)
     return site.page("public/offered.html", visitor, **answer)
 
 
@@ -74,22 +73,3 @@ async def _names(site: Site, page: CampaignPage, need_id: str) -> dict[str, str]
         "title": in_language(texts.get(page.text, {}), "title"),
         "need": in_language(texts.get(text, {}), "title"),
     }
-
-
-async def _tell_creator(
-    site: Site, page: CampaignPage, names: dict[str, str], quantity: int, offer_id: str
-) -> None:
-    accounts = await site.platform.stores.accounts.of_parties([page.creator])
-    account = accounts.get(page.creator)
-    mail = getattr(site.platform, "mail", None)
-    if account is not None and mail is not None:
-        await mail.post(
-            name="public_offer",
-            to=account.mail,
-            language=account.language,
-            party=page.creator,
-            dedupe_key=offer_id,
-            quantity=quantity,
-            url=f"{site.platform.settings.public_url}/desk/{page.campaign_id}",
-            **names,
-        )

@@ -151,7 +151,10 @@ async def show_log(
         titles=await titles_of(site, list(listed.values())),
         acts=acts,
         act_words=ACTS,
-        names=await names_of(site, [party_of(one.by) for one in (*found.lines, *acts)]),
+        names=await names_of(
+            site,
+            [*(party_of(line.by) for line in found.lines), *(party_of(act.by) for act in acts)],
+        ),
         fact_words=FACTS,
         kinds=sorted(((code, word(FACTS, code)) for code in FACTS), key=lambda kind: kind[1]),
         campaign=campaign,

@@ -149,7 +149,9 @@ async def test_the_proof_names_the_fact(running: Running, staff: Caller) -> None
     cid = (await running.launched(staff))["campaign_id"]
     running.platform.start()
     browser = Browser(running)
-    page = await browser.pledge(cid, amount="50")
+    await browser.pledge(cid, amount="50")
+    await running.platform.follower.wait_for_async(running.platform.log.last()[0], 30)
+    page = await browser.get(f"/campaigns/{cid}/pledges/1")
     rows = running.platform.log.read(0, 1_000)
     made = next(row for row in rows if row.tag == "pledge.made.v1")
     event = decode_row(made)
@@ -164,7 +166,6 @@ async def test_the_proof_names_the_fact(running: Running, staff: Caller) -> None
 async def test_where_the_money_is_payout_by_payout(running: Running, staff: Caller) -> None:
     """The dated way of a pledge that was charged, with its parts."""
     cid = (await running.launched(staff, goal_minor=10_000))["campaign_id"]
-    running.platform.start()
     browser = Browser(running)
     await browser.pledge(cid, amount="200")
     running.clock.now = NOW + 31 * DAY_MS
@@ -178,7 +179,6 @@ async def test_where_the_money_is_payout_by_payout(running: Running, staff: Call
 async def test_a_failed_payment_is_mended_from_the_mail(running: Running, staff: Caller) -> None:
     """The link works in a browser that never signed in, for this pledge and nothing else."""
     cid = (await running.launched(staff, goal_minor=5_000))["campaign_id"]
-    running.platform.start()
     await Browser(running).pledge(cid, amount="50", card="0000000000000006")
     running.clock.now = NOW + 31 * DAY_MS
     running.work()
@@ -202,7 +202,6 @@ async def test_a_failed_payment_is_mended_from_the_mail(running: Running, staff:
 async def test_a_failed_payment_is_cancelled_from_the_mail(running: Running, staff: Caller) -> None:
     """Free of charge, and only once."""
     cid = (await running.launched(staff, goal_minor=5_000))["campaign_id"]
-    running.platform.start()
     await Browser(running).pledge(cid, amount="50", card="0000000000000006")
     running.clock.now = NOW + 31 * DAY_MS
     running.work()
@@ -210,6 +209,7 @@ async def test_a_failed_payment_is_cancelled_from_the_mail(running: Running, sta
     path = Links(running.platform.settings.secret, running.clock).fix_link(cid, 1, backer)
     other = Browser(running)
     left = await other.submit(await other.get(path), f"{path}/cancel")
+    running.platform.follower.catch_up()
     assert "You left this campaign. You were not charged." in words(
         await other.get(left.headers["location"])
     )
@@ -226,7 +226,6 @@ async def test_a_made_up_link_mends_nothing(running: Running, token: str) -> Non
 async def test_the_page_asks_again_until_the_news_is_there(running: Running, staff: Caller) -> None:
     """After confirming at the bank it refreshes by itself; when all is said it stands still."""
     cid = (await running.launched(staff, goal_minor=5_000))["campaign_id"]
-    running.platform.start()
     browser = Browser(running)
     await browser.pledge(cid, amount="50", card="0000000000000004")
     running.clock.now = NOW + 30 * DAY_MS + 1
@@ -238,8 +237,7 @@ async def test_the_page_asks_again_until_the_news_is_there(running: Running, sta
     asked = await browser.get(link[1])
     token = re.search(r'name="token" value="([^"]+)"', asked.text)
     assert token is not None
-    running.platform.processes.stop()
-    await running.platform.stop()  # nobody hears the bank's news for now
+    # Nobody hears the bank's news for now.
     await browser.post(link[1], {"token": token[1], "decision": "approve"})
     waiting = await browser.get(f"/campaigns/{cid}/pledges/1")
     assert waiting.headers["refresh"] == "2"

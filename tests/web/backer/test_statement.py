@@ -22,10 +22,10 @@ async def charged(running: Running, staff: Caller) -> Browser:
     """A backer with a pledge that was charged and one that was cancelled, in two campaigns."""
     first = await running.launched(staff, goal_minor=10_000)
     second = await running.launched(staff, title="=Boats made of paper", goal_minor=90_000)
-    running.platform.start()
     browser = Browser(running)
     await browser.pledge(first["campaign_id"], amount="200")
     await browser.pledge(second["campaign_id"], amount="50.50")
+    running.platform.follower.catch_up()
     at = f"/campaigns/{second['campaign_id']}/pledges/1/withdraw"
     await browser.submit(await browser.get(at), at)
     running.clock.now = NOW + 31 * DAY_MS

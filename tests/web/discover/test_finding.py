@@ -101,7 +101,20 @@ async def test_htmx_gets_only_the_results(running: Running, staff: Caller) -> No
 @pytest.mark.parametrize("path", ["/", "/discover", "/help", "/robots.txt", "/problems/sold-out"])
 async def test_head_is_answered_as_get(running: Running, path: str) -> None:
     """Link checkers ask for the head of a page."""
-    assert (await running.client.head(path)).status_code == 200
+    found = await running.client.head(path)
+    assert (found.status_code, found.content) == (200, b"")
+
+
+async def test_head_of_other_pages(running: Running, staff: Caller) -> None:
+    """Every page answers it, files and missing pages too."""
+    cid = (await running.launched(staff))["campaign_id"]
+    for path, status in (
+        (f"/campaigns/{cid}", 200),
+        ("/static/tributary.css", 200),
+        ("/nowhere", 404),
+    ):
+        found = await running.client.head(path)
+        assert (found.status_code, found.content) == (status, b"")
 
 
 async def test_the_language_switch_keeps_the_address(running: Running, staff: Caller) -> None:
