@@ -158,7 +158,8 @@ LASTING: Final = (
 class Follower:
     """Keeps views level with a log.
 
-    `read(after, limit)` gives the log's rows after a position. One thread may step; any may wait.
+    `read(after, limit)` gives the log's rows after a position. Any thread may step, one at a time,
+    and any may wait.
     `fault` is what stopped it; as long as it stands, every step raises it again.
     """
 
@@ -176,6 +177,7 @@ class Follower:
         self._projections = projections
         self._versions = {PLEDGES: pledges.VERSION} | {p.name: p.version for p in projections}
         self._campaigns: dict[str, int] = {}
+        self._stepping = threading.Lock()
         self._moved = threading.Condition()
         self._waiters: dict[asyncio.Future[None], tuple[int, asyncio.AbstractEventLoop]] = {}
         self._running = False
@@ -201,6 +203,10 @@ class Follower:
         Raises UnreadableFactError, LogGapError, CheckpointMovedError or StaleViewsError, and what
         a fold raises. Nothing of a batch that failed is kept.
         """
+        with self._stepping:
+            return self._step_alone(limit)
+
+    def _step_alone(self, limit: int) -> int:
         if self.fault is not None:
             raise self.fault
         try:
