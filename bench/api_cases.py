@@ -52,6 +52,12 @@ def _lines(_: Any, value: Any) -> bytes:  # noqa: ANN401 - whatever was drawn
     return b"\n".join(msgspec.json.encode(part) for part in parts)
 
 
+@schemathesis.serializer("image/jpeg", "image/png", "image/webp")
+def _bytes(_: Any, value: Any) -> bytes:  # noqa: ANN401 - whatever was drawn
+    """Write a file: hardly ever a picture."""
+    return value if isinstance(value, bytes) else str(value).encode(errors="replace")
+
+
 def _drawable() -> dict[str, Any]:
     """The document as cases are drawn from it: without keys, which are ours to show, and with the
     lines of a batch instead of its bytes.

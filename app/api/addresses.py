@@ -23,6 +23,9 @@ NOTES: Final = "notes"
 SAMPLE_ID: Final = "0b1e6f0c-52c4-4c35-9f6e-0a8d3c2b1a90"
 """An id for examples."""
 
+ENTITY_TAG: Final = r'^"[!-~]{1,40}"$'
+"""How a version is named in `If-Match`."""
+
 READ: Final = (HttpMethod.GET, HttpMethod.HEAD)
 WRITE: Final = (HttpMethod.POST,)
 
@@ -32,8 +35,8 @@ class Notes(Struct, frozen=True, kw_only=True):
 
     `reasons` are those for which it refuses, besides the ones that follow from its parts (a key, a
     scope, a body, `at_least`); a `command` may be refused by every rule. `media` is the type of
-    its answer where that is not JSON, `body` that of what it takes. `also` are further answers
-    with the same content, by status.
+    its answer where that is not JSON, `body` that of what it takes, `raw` those of bytes that it
+    takes as they are. `also` are further answers with the same content, by status.
     """
 
     area: str
@@ -41,6 +44,7 @@ class Notes(Struct, frozen=True, kw_only=True):
     command: bool = False
     media: str = ""
     body: str = ""
+    raw: tuple[str, ...] = ()
     also: Mapping[int, str] = field(default_factory=dict)
     example: Mapping[str, object] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from datetime import UTC, datetime
@@ -17,7 +18,9 @@ from app.api.addresses import reads
 from app.api.exports import major_text
 from app.api.paging import AtLeast, Cursor, Limit, cursor_of, key_of, listed, page_of
 from app.api.reading import is_of_team, wait_for_views, works_for
+from app.documents.statement import statement_pdf
 from app.stores.api_keys import ApiKey
+from app.web.backer.statement import entries_of, statements_of
 from app.wiring import Platform
 from domain.errors import NotYourPledge, PledgeUnknown
 from domain.terms import Line
@@ -27,6 +30,7 @@ from projections.facts import MAX_NO
 from projections.pledges import lines_of
 
 CSV: Final = "text/csv"
+PDF: Final = "application/pdf"
 MOST_PLEDGES: Final = 10_000
 
 
@@ -229,4 +233,32 @@ async def get_statement_csv(
     return Response(out.getvalue(), media_type=CSV, headers=name)
 
 
-HANDLERS: Final[tuple[Any, ...]] = (list_my_pledges, get_pledge, get_statement_csv)
+@reads(
+    "/me/statement.pdf",
+    "pledges:read",
+    "pledges:write",
+    area="Backers",
+    summary="My statement as PDF",
+    media=PDF,
+)
+async def get_statement_pdf(
+    request: ApiRequest, platform: NamedDependency[Platform], at_least: AtLeast = 0
+) -> Response[bytes]:
+    """The statement over all pledges, by currency, to print and keep; in the language that the
+    request accepts, as the site draws it.
+    """
+    await wait_for_views(platform, at_least)
+    parties = await platform.stores.accounts.parties_of(request.auth.owner)
+    statements = await statements_of(platform, await entries_of(platform, parties))
+    at, home = platform.clock(), platform.settings.public_url
+    drawn = await asyncio.to_thread(statement_pdf, statements, at=at, address=home)
+    name = {"content-disposition": 'attachment; filename="statement.pdf"'}
+    return Response(drawn, media_type=PDF, headers=name)
+
+
+HANDLERS: Final[tuple[Any, ...]] = (
+    list_my_pledges,
+    get_pledge,
+    get_statement_csv,
+    get_statement_pdf,
+)

@@ -22,7 +22,7 @@ from litestar.typing import FieldDefinition
 from msgspec import Meta
 
 from app.api.access import Needs
-from app.api.addresses import NOTES, Notes
+from app.api.addresses import ENTITY_TAG, NOTES, Notes
 from app.api.answers import PledgeLineOut, ProblemLineOut
 from app.api.bodies import NDJSON, PledgeLineIn
 from app.api.health import live, ready
@@ -211,7 +211,7 @@ def _parameters(
             "in": "header",
             "required": True,
             "description": "The `ETag` of the version that is meant.",
-            "schema": {"type": "string", "pattern": '^"[!-~]{1,40}"$'},
+            "schema": {"type": "string", "pattern": ENTITY_TAG},
         }
     if method == "GET" and with_key:
         yield {
@@ -253,6 +253,9 @@ def _inline(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _request_body(handler: HTTPRouteHandler) -> dict[str, Any] | None:
     kind, notes = _body_of(handler), _notes(handler)
+    if notes.raw:
+        taken = {media: {"schema": {"type": "string", "format": "binary"}} for media in notes.raw}
+        return {"required": True, "description": "The bytes themselves.", "content": taken}
     if kind is None:
         return None
     if notes.body:
@@ -333,7 +336,7 @@ def _reasons(method: str, handler: HTTPRouteHandler) -> set[str]:
         reasons.add("request_invalid")
     if not names.keys().isdisjoint(_PATH_WORDS):
         reasons |= {"not_found", "request_invalid"}
-    if _body_of(handler) is not None:
+    if _body_of(handler) is not None or notes.raw:
         reasons |= {"body_invalid", "too_large", "media_type_unsupported"}
     if "at_least" in names:
         reasons.add("views_behind")

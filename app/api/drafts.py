@@ -24,7 +24,7 @@ from app.api.campaigns import SubmittedOut
 from app.api.intake import channel_of
 from app.api.paging import Cursor, Limit, cursor_of, key_of, listed, page_of
 from app.api.problems import Refused
-from app.api.repeating import idempotency_key, planned
+from app.api.repeating import carried_out, idempotency_key, planned
 from app.publishing import require_fit, with_texts
 from app.stores.api_keys import ApiKey
 from app.stores.drafts import Draft, StaleDraftError, UnknownDraftError
@@ -180,6 +180,14 @@ class ChecklistOut(Struct, frozen=True):
     items: tuple[ItemOut, ...]
 
 
+class _Begun(Struct, frozen=True):
+    """A draft that is to begin."""
+
+    draft_id: str
+    body: DraftBody
+    at: int
+
+
 _NEW: Final = NewDraftIn()
 _AREA: Final = "Creators"
 _EDIT: Final = {"If-Match": "The version that is meant.", "ETag": "The version that it is now."}
@@ -200,18 +208,25 @@ async def begin_draft(
     """Begin a draft in a channel."""
     channel = await channel_of(platform, data.channel)
 
-    async def begin() -> str:
-        body = _body(data.draft)
-        body.currency = body.currency or channel.currencies[0]
-        draft = await platform.stores.drafts.create(
+    drafts = platform.stores.drafts
+    body = _body(data.draft)
+    body.currency = body.currency or channel.currencies[0]
+
+    async def begin(plan: _Begun) -> None:
+        with contextlib.suppress(UnknownDraftError):
+            await drafts.get(plan.draft_id)
+            return
+        await drafts.create(
             channel=channel.id,
             creator=request.auth.owner,
-            body=body.stored(),
-            at=platform.clock(),
+            body=plan.body.stored(),
+            at=plan.at,
+            draft_id=plan.draft_id,
         )
-        return draft.id
 
-    draft, _ = await _own(platform, request.auth, await planned(platform, request, str, begin))
+    plan = _Begun(new_id(), body, platform.clock())
+    begun = await carried_out(platform, request, plan, begin)
+    draft, _ = await own_draft(platform, request.auth, begun.draft_id)
     return _draft_out(draft, "", status_code=201)
 
 
@@ -259,7 +274,7 @@ async def get_draft(
     draft_id: FromPath[str], request: ApiRequest, platform: NamedDependency[Platform]
 ) -> Response[DraftOut]:
     """A draft of the key's owner, or one on whose team the owner is; `ETag` is its version."""
-    draft, _ = await _own(platform, request.auth, draft_id)
+    draft, _ = await own_draft(platform, request.auth, draft_id)
     page = await handed_in(platform, draft_id)
     return _draft_out(draft, page.phase if page else "")
 
@@ -279,7 +294,7 @@ async def edit_draft(
     platform: NamedDependency[Platform],
 ) -> Response[DraftOut]:
     """Replace the whole draft, in the version that `If-Match` names."""
-    draft, _ = await _own(platform, request.auth, draft_id)
+    draft, _ = await own_draft(platform, request.auth, draft_id)
     revision = _revision(request)
     page = await handed_in(platform, draft_id)
     if page is not None and page.phase != Phase.RETURNED:
@@ -309,7 +324,7 @@ async def delete_draft(
     draft_id: FromPath[str], request: ApiRequest, platform: NamedDependency[Platform]
 ) -> None:
     """Throw away a draft that was never handed in, in the version that `If-Match` names."""
-    draft, _ = await _own(platform, request.auth, draft_id)
+    draft, _ = await own_draft(platform, request.auth, draft_id)
     revision = _revision(request)
     if await handed_in(platform, draft_id) is not None:
         raise WrongPhase("It was handed in: its campaign stays.")
@@ -331,7 +346,7 @@ async def get_checklist(
     draft_id: FromPath[str], request: ApiRequest, platform: NamedDependency[Platform]
 ) -> Response[ChecklistOut]:
     """Everything that a submission needs, in the language that the request accepts."""
-    draft, body = await _own(platform, request.auth, draft_id)
+    draft, body = await own_draft(platform, request.auth, draft_id)
     items = await _items(platform, draft, body)
     return Response(ChecklistOut(all(item.done for item in items), items))
 
@@ -358,7 +373,7 @@ async def submit_draft(
     campaign's.
     """
     key = request.auth
-    draft, body = await _own(platform, key, draft_id)
+    draft, body = await own_draft(platform, key, draft_id)
     page = await handed_in(platform, draft_id)
 
     async def build() -> _HandIn:
@@ -420,7 +435,7 @@ def _command(key: ApiKey, draft: Draft, plan: _HandIn) -> Command:
     return SubmitCampaign(**facts, by=by, channel=draft.channel)
 
 
-async def _own(platform: Platform, key: ApiKey, draft_id: str) -> tuple[Draft, DraftBody]:
+async def own_draft(platform: Platform, key: ApiKey, draft_id: str) -> tuple[Draft, DraftBody]:
     """A draft of the key's owner, or of whose team the owner is.
 
     Raises Refused for others: that there is a draft is nobody else's business.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Final, TypeVar
@@ -31,19 +30,15 @@ from app.api.reading import (
     updates_of,
     works_for,
 )
-from app.audit.explain import NUMBERS, Change
-from app.log import decode_row
+from app.audit.explain import NUMBERS, Change, Shown
+from app.audit.kept import KEPT
 from app.web.public.campaigns import past_of
 from app.web.public.past import PayoutLine
 from app.web.public.payouts import payouts_of
 from app.wiring import Platform
-from domain.codec import tag_of
 from domain.errors import CampaignUnknown
-from domain.figures import Figures, apply
 from projections.facts import day_of, iso_day
 from projections.journal import Balance, EntryLine, balances, entries
-
-EVENTS_READ: Final = 10_000
 
 Line = TypeVar("Line")
 
@@ -238,10 +233,13 @@ async def explain_number(
 
     By the day for everybody; by the event, with the pledge's number, for the team and the channel.
     """
-    if number not in NUMBERS:
+    named = next((known for known in NUMBERS if known == number), None)
+    if named is None:
         raise Refused("not_found", f"The numbers are {', '.join(NUMBERS)}.")
     page = await page_of_campaign(platform, request.auth, campaign_id, at_least)
-    changes = await asyncio.to_thread(_changes, platform, campaign_id, number)
+    shown = Shown(getattr(page, f"{named}_minor"), page.position)
+    log_path = platform.settings.log_path
+    changes = (await KEPT.explained(log_path, campaign_id, named, shown)).changes
     inside = works_for(request.auth, page.channel) or is_of_team(request.auth, page)
     return Response(
         ExplanationOut(
@@ -256,26 +254,7 @@ async def explain_number(
     )
 
 
-def _changes(platform: Platform, campaign_id: str, number: str) -> list[Change]:
-    figures, name = Figures(), f"{number}_minor"
-    total_minor = version = 0
-    found: list[Change] = []
-    while rows := platform.log.read_stream(f"campaign:{campaign_id}", version, EVENTS_READ):
-        for row in rows:
-            event = decode_row(row)
-            apply(figures, event)
-            now_minor: int = getattr(figures, name)
-            if now_minor != total_minor:
-                no: int | None = getattr(event, "no", None)
-                moved_minor, total_minor = now_minor - total_minor, now_minor
-                found.append(
-                    Change(row.position, event.at, tag_of(event), no, moved_minor, total_minor)
-                )
-        version = rows[-1].version
-    return found
-
-
-def _by_day(changes: list[Change]) -> tuple[DayChangeOut, ...]:
+def _by_day(changes: Sequence[Change]) -> tuple[DayChangeOut, ...]:
     days: dict[int, tuple[int, int, int]] = {}
     for change in changes:
         day = day_of(change.at)

@@ -27,7 +27,7 @@ Refusals are `application/problem+json` (RFC 9457). `reason` names the rule, `ty
 of a page about it. Anything may fail with `500` (`failed`): that is a fault of ours, and noted."""
 
 SCOPES: Final[Mapping[Scope, str]] = {
-    "account": "make and end its owner's other keys",
+    "account": "make and end its owner's other keys, choose their mails",
     "backers:write": "mint backers",
     "campaigns:read": "read the desk of its owner's campaigns",
     "campaigns:write": "draft, submit and run campaigns; for staff, anybody's",
@@ -36,7 +36,7 @@ SCOPES: Final[Mapping[Scope, str]] = {
     "pledges:import": "pledge for any backer, one by one or in batches",
     "pledges:read": "read its owner's pledges and statements",
     "pledges:write": "pledge, withdraw, offer help, for its owner alone",
-    "staff": "review, suspend, verify accounts, resolve discrepancies",
+    "staff": "review, suspend, take down, verify accounts, resolve discrepancies, give roles",
 }
 """What each scope lets a key do."""
 
@@ -47,9 +47,9 @@ AREAS: Final[Mapping[str, str]] = {
     "Backers": "One's own pledges: what became of the money, line by line.",
     "Creators": "Drafts, submission, and the desk of a campaign.",
     "Commands": "Everything that can be done to a campaign, each at an address of its own.",
-    "Staff": "The review queue, reports, disputes, discrepancies, health.",
+    "Staff": "The review queue, reports, disputes, discrepancies, roles, what staff did, health.",
     "Auditors": "The log itself, and the books.",
-    "Account": "Who the key speaks for, and its owner's keys.",
+    "Account": "Who the key speaks for, its owner's keys and mails.",
     "Health": "Whether the server is alive.",
 }
 """The areas of the API, in the order in which the page shows them."""

@@ -138,7 +138,9 @@ class _Answer:
                 for name, value in self.bucket.headers.items():
                     headers[name] = value
                 if message["status"] == HTTPStatus.TOO_MANY_REQUESTS:
-                    headers["retry-after"] = str(self.bucket.wait_s())
+                    # A refusal of its own, such as of a sixth report, may ask to wait for longer.
+                    asked_s = int(headers.get("retry-after", "0"))
+                    headers["retry-after"] = str(max(self.bucket.wait_s(), asked_s))
             private = "private, no-cache" if self._is_read else "no-store"
             headers.setdefault("cache-control", private)
             headers.setdefault("vary", "authorization")

@@ -63,6 +63,10 @@ EDGE_REASONS: Final[Mapping[str, tuple[HTTPStatus, str]]] = {
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "The body is of a media type that this address does not take.",
     ),
+    "last_of_staff": (
+        HTTPStatus.CONFLICT,
+        "A channel keeps at least one of its staff: give the role to another first.",
+    ),
     "precondition_required": (
         HTTPStatus.PRECONDITION_REQUIRED,
         "An edit names in `If-Match` the version that it is meant for, as its `ETag` told it.",
@@ -117,11 +121,22 @@ _logger = logging.getLogger(__name__)
 
 
 class Refused(Exception):  # noqa: N818 - what happened, in the words of the API
-    """The edge says no; `reason` is one of EDGE_REASONS. A detail replaces its sentence."""
+    """The edge says no; `reason` is one of EDGE_REASONS. A detail replaces its sentence.
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    With `wait_ms` the answer says in its `Retry-After` when another try may be taken.
+    """
+
+    def __init__(self, reason: str, detail: str = "", *, wait_ms: int | None = None) -> None:
         super().__init__(detail or EDGE_REASONS[reason][1])
         self.reason = reason
+        self.wait_ms = wait_ms
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that this refusal has of its own."""
+        if self.wait_ms is None:
+            return {}
+        return {"retry-after": str(max(1, -(-self.wait_ms // 1_000)))}
 
 
 class Problem(Struct, frozen=True):

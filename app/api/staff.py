@@ -27,10 +27,11 @@ from app.api.everybody import SEEN
 from app.api.paging import Cursor, Limit, cursor_of, key_of, listed, page_of
 from app.api.problems import Refused
 from app.api.reading import CampaignsOut, line_out, page_of_campaign, works_for
-from app.api.repeating import planned
+from app.api.repeating import Planned, carried_out
 from app.stores.api_keys import ApiKey
 from app.stores.channels import UnknownChannelError
 from app.stores.reports import Reason, Report, TooManyReportsError, UnknownReportError
+from app.stores.rows import new_id
 from app.wiring import Platform
 from domain.errors import OtherChannel, WrongPhase
 from projections.desk_fold import DISCREPANCIES, DiscrepancyRow
@@ -140,7 +141,7 @@ class HealthOut(Struct, frozen=True):
     processes_fault: str
 
 
-async def _office(platform: Platform, key: ApiKey, channel_id: str) -> None:
+async def office_of(platform: Platform, key: ApiKey, channel_id: str) -> None:
     """Raise Refused for a channel that is not, and OtherChannel for a key of another one."""
     try:
         await platform.stores.channels.get(channel_id)
@@ -165,7 +166,7 @@ async def list_reviews(
     cursor: Cursor = "",
 ) -> Response[CampaignsOut]:
     """Campaigns that wait for review, the one that waits longest first."""
-    await _office(platform, request.auth, channel_id)
+    await office_of(platform, request.auth, channel_id)
     after = key_of(cursor, "reviews", int)
     pages = PAGES.c
     query = select(PAGES).where(pages.channel == channel_id, pages.phase == "submitted")
@@ -198,7 +199,7 @@ async def list_channel_payouts(
     cursor: Cursor = "",
 ) -> Response[ChannelPayoutsOut]:
     """The payouts of a channel's campaigns, the one asked for last first."""
-    await _office(platform, request.auth, channel_id)
+    await office_of(platform, request.auth, channel_id)
     table, campaigns = PAYOUTS.table, CAMPAIGNS.table
     query = select(table).join(campaigns, campaigns.c.key == table.c.campaign)
     query = query.where(campaigns.c.channel == channel_id)
@@ -231,7 +232,7 @@ async def list_channel_disputes(
     cursor: Cursor = "",
 ) -> Response[ChannelDisputesOut]:
     """Chargebacks over a channel's campaigns, the newest first."""
-    await _office(platform, request.auth, channel_id)
+    await office_of(platform, request.auth, channel_id)
     table, campaigns = DISPUTES.table, CAMPAIGNS.table
     of_campaign = campaigns.c.key == table.c.pledge.op(">>")(NO_BITS)
     query = select(table).join(campaigns, of_campaign).where(campaigns.c.channel == channel_id)
@@ -266,7 +267,7 @@ async def list_channel_discrepancies(
     cursor: Cursor = "",
 ) -> Response[ChannelDiscrepanciesOut]:
     """Reports of providers that fit nothing, over a channel's campaigns, the newest first."""
-    await _office(platform, request.auth, channel_id)
+    await office_of(platform, request.auth, channel_id)
     table, campaigns = DISCREPANCIES.table, CAMPAIGNS.table
     query = select(table).join(campaigns, campaigns.c.key == table.c.campaign)
     query = query.where(campaigns.c.channel == channel_id)
@@ -314,7 +315,7 @@ async def list_reports(
     cursor: Cursor = "",
 ) -> Response[ReportsOut]:
     """What people report of a channel's campaigns. A report never acts alone."""
-    await _office(platform, request.auth, channel_id)
+    await office_of(platform, request.auth, channel_id)
     after = key_of(cursor, "reports", int, str)
     reports = platform.stores.reports
     found = await (reports.resolved(channel_id) if settled else reports.open(channel_id))
@@ -359,9 +360,9 @@ async def send_report(
     """Tell the channel's staff what is wrong with a campaign; at most five an hour."""
     page = await page_of_campaign(platform, request.auth, campaign_id)
 
-    async def send() -> ReportedOut:
+    async def send(plan: Planned) -> None:
         try:
-            report_id = await platform.stores.reports.send(
+            await platform.stores.reports.send(
                 campaign_id=campaign_id,
                 channel=page.channel,
                 reason=data.reason,
@@ -369,12 +370,15 @@ async def send_report(
                 source=f"key {request.auth.owner}",
                 party=request.auth.owner,
                 at=platform.clock(),
+                report_id=plan.id,
             )
         except TooManyReportsError as fault:
-            raise Refused("rate_limited", "Several reports came within an hour.") from fault
-        return ReportedOut(report_id)
+            said = "Several reports came within an hour."
+            raise Refused("rate_limited", said, wait_ms=fault.wait_ms) from fault
 
-    return Response(await planned(platform, request, ReportedOut, send), status_code=201)
+    plan = Planned(new_id(), platform.clock())
+    sent = await carried_out(platform, request, plan, send)
+    return Response(ReportedOut(sent.id), status_code=201)
 
 
 @writes(
@@ -402,24 +406,27 @@ async def settle_report(
     if not works_for(key, report.channel):
         raise OtherChannel
 
-    async def settle() -> str:
-        at, outcome = platform.clock(), f"{data.outcome}\n{data.note}".strip()
+    outcome = f"{data.outcome}\n{data.note}".strip()
+
+    async def settle(plan: Planned) -> None:
         try:
-            await stores.reports.resolve(report_id, by=key.by, outcome=outcome, at=at)
+            await stores.reports.resolve(report_id, by=key.by, outcome=outcome, at=plan.at)
         except UnknownReportError as fault:
-            raise WrongPhase("Somebody settled this report before.") from fault
+            now = await stores.reports.get(report_id)
+            if (now.resolved_by, now.resolved_at, now.outcome) != (key.by, plan.at, outcome):
+                raise WrongPhase("Somebody settled this report before.") from fault
         await stores.staff_acts.note(
             report.channel,
             "report_settled",
             by=key.by,
-            at=at,
+            at=plan.at,
             subject=report_id,
             campaign_id=report.campaign_id,
             reason=outcome,
+            act_id=plan.id,
         )
-        return report_id
 
-    await planned(platform, request, str, settle)
+    await carried_out(platform, request, Planned(new_id(), platform.clock()), settle)
     return Response(_report_out(await stores.reports.get(report_id)))
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
+    exists,
     insert,
     select,
     update,
@@ -219,6 +220,21 @@ class Accounts:
         this = (GRANTS.c.party == party, GRANTS.c.channel == channel, GRANTS.c.role == role)
         async with self._engine.begin() as connection:
             await connection.execute(delete(GRANTS).where(*this))
+
+    async def take(self, party: str, channel: str, role: Role) -> bool:
+        """Take a role away; False, and nothing changed, where this is the last of a channel's
+        staff. Of two who take each other's role at the same moment one stays.
+        """
+        this = (GRANTS.c.party == party, GRANTS.c.channel == channel, GRANTS.c.role == role)
+        others = GRANTS.alias()
+        remains = exists().where(
+            others.c.channel == channel, others.c.role == "staff", others.c.party != party
+        )
+        async with self._engine.begin() as connection:
+            kept = () if role != "staff" else (remains,)
+            await connection.execute(delete(GRANTS).where(*this, *kept))
+            still = (await connection.execute(select(GRANTS.c.party).where(*this))).scalar()
+        return still is None
 
     async def grants_of(self, party: str) -> frozenset[Grant]:
         """The roles that a party has."""

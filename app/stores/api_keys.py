@@ -43,7 +43,8 @@ Scope = Literal[
     "staff",
 ]
 """What a key may do. `pledges:import` may pledge for any backer, `pledges:write` for its owner
-alone; what may write may read the same. `account` makes and ends its owner's other keys."""
+alone; what may write may read the same. `account` makes and ends its owner's other keys and
+chooses their mails."""
 
 ROLE_SCOPES: Final[Mapping[Role, frozenset[Scope]]] = {
     "backer": frozenset({"account", "pledges:read", "pledges:write"}),

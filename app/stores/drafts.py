@@ -84,7 +84,9 @@ class Drafts:
         at: int,
         draft_id: str = "",
     ) -> Draft:
-        """Begin a draft. With `draft_id` that of a campaign which was handed in without one."""
+        """Begin a draft. With `draft_id` under that, which no draft has: one that was planned, or
+        that of a campaign which was handed in without one.
+        """
         draft = Draft(
             id=draft_id or new_id(),
             channel=channel,

@@ -61,6 +61,7 @@ MAIL_TOKENS: Final = Table(
     Column("created_at", Integer, nullable=False),
     Column("expires_at", Integer, nullable=False),
     Index("mail_tokens_by_party", "party"),
+    Index("mail_tokens_by_end", "expires_at"),
     sqlite_strict=True,
 )
 

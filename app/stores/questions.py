@@ -47,7 +47,11 @@ class UnknownQuestionError(LookupError):
 
 
 class TooManyQuestionsError(Exception):
-    """The person asked as much as one may within a day."""
+    """The person asked as much as one may within a day; after `wait_ms` one may again."""
+
+    def __init__(self, wait_ms: int) -> None:
+        super().__init__(f"one may ask again in {wait_ms} ms")
+        self.wait_ms = wait_ms
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -72,26 +76,32 @@ class Questions:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def ask(self, campaign_id: str, party: str, body: str, *, at: int) -> Question:
+    async def ask(
+        self, campaign_id: str, party: str, body: str, *, at: int, question_id: str = ""
+    ) -> Question:
         """Keep a question. Whoever calls has made sure that the party backs the campaign.
 
-        Raises TooManyQuestionsError.
+        With a `question_id` it is kept once under that. Raises TooManyQuestionsError.
         """
         row = {
-            "id": new_id(),
+            "id": question_id or new_id(),
             "campaign_id": campaign_id,
             "party": party,
             "body": body[:LONGEST],
             "asked_at": at,
         }
         q = QUESTIONS.c
-        recent = select(func.count()).where(
+        recent = select(q.asked_at).where(
             q.campaign_id == campaign_id, q.party == party, q.asked_at > at - DAY_MS
         )
+        last = recent.order_by(q.asked_at.desc()).offset(MOST_A_DAY - 1).limit(1)
+        same = select(q.id).where(q.id == row["id"])
         async with self._engine.begin() as connection:
-            if (await connection.execute(recent)).scalar_one() >= MOST_A_DAY:
-                raise TooManyQuestionsError
-            await connection.execute(insert(QUESTIONS), row)
+            if (await connection.execute(same)).scalar() is None:
+                first_at: int | None = (await connection.execute(last)).scalar()
+                if first_at is not None:
+                    raise TooManyQuestionsError(first_at + DAY_MS - at)
+                await connection.execute(insert(QUESTIONS), row)
         return await self.get(campaign_id, str(row["id"]))
 
     async def get(self, campaign_id: str, question_id: str) -> Question:

@@ -2,14 +2,18 @@
 
 The engine answers a repeated command with its first outcome. But a request may mint ids and store
 texts before it has a command, and would mint others when it is repeated. So its plan is kept here
-before anything is submitted, and a repetition carries out the same plan.
+before anything is submitted, and a repetition carries out the same plan. What a request does beside
+the log is done under ids of its plan, and noted here as done: repeating it does nothing then.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final
+from weakref import WeakValueDictionary
 
 from sqlalchemy import Column, Integer, LargeBinary, Table, select
 from sqlalchemy.dialects.sqlite import insert
@@ -37,6 +41,22 @@ class Repeats:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def alone(self, key: str) -> AsyncIterator[None]:
+        """Let one request under a key be carried out at a time; others wait for it."""
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        async with lock:
+            yield
+
+    async def knows(self, key: str) -> bool:
+        """Whether there is a plan under this key."""
+        key_hash = hashlib.sha256(key.encode()).digest()
+        known = select(REPEATS.c.key_hash).where(REPEATS.c.key_hash == key_hash)
+        return await one_row(self._engine, known) is not None
 
     async def plan(
         self, key: str, content: bytes, make: Callable[[], Awaitable[bytes]], *, at: int

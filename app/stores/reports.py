@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, Literal, get_args
 
 from msgspec import Struct
-from sqlalchemy import Column, Index, Integer, Select, Table, Text, func, insert, select, update
+from sqlalchemy import Column, Index, Integer, Select, Table, Text, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.stores.rows import METADATA, new_id
@@ -51,7 +51,11 @@ class UnknownReportError(LookupError):
 
 
 class TooManyReportsError(Exception):
-    """More reports came than anybody could mean."""
+    """More reports came than anybody could mean; after `wait_ms` another one is taken."""
+
+    def __init__(self, wait_ms: int) -> None:
+        super().__init__(f"another report is taken in {wait_ms} ms")
+        self.wait_ms = wait_ms
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -77,7 +81,7 @@ class Reports:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def send(
+    async def send(  # noqa: PLR0913 - a report with all that is known of it
         self,
         *,
         campaign_id: str,
@@ -88,10 +92,14 @@ class Reports:
         at: int,
         party: str = "",
         mail: str = "",
+        report_id: str = "",
     ) -> str:
-        """Keep a report and return its id. Raises TooManyReportsError."""
+        """Keep a report and return its id; with a `report_id` it is kept once under that.
+
+        Raises TooManyReportsError.
+        """
         row = {
-            "id": new_id(),
+            "id": report_id or new_id(),
             "campaign_id": campaign_id,
             "channel": channel,
             "reason": reason,
@@ -101,15 +109,23 @@ class Reports:
             "source": source,
             "at": at,
         }
-        recent = select(func.count()).where(REPORTS.c.at > at - HOUR_MS)
+        recent = select(REPORTS.c.at).where(REPORTS.c.at > at - HOUR_MS)
+        recent = recent.order_by(REPORTS.c.at.desc())
         bounds = (
             (recent.where(REPORTS.c.source == source), MOST_AN_HOUR),
             (recent.where(REPORTS.c.campaign_id == campaign_id), MOST_AN_HOUR_OF_ONE),
         )
+        same = select(REPORTS.c.id).where(REPORTS.c.id == row["id"])
         async with self._engine.begin() as connection:
-            for counted, most in bounds:
-                if (await connection.execute(counted)).scalar_one() >= most:
-                    raise TooManyReportsError
+            if (await connection.execute(same)).scalar() is not None:
+                return str(row["id"])
+            lasts = [
+                (await connection.execute(found.offset(most - 1).limit(1))).scalar()
+                for found, most in bounds
+            ]
+            waits = [last + HOUR_MS - at for last in lasts if last is not None]
+            if waits:
+                raise TooManyReportsError(max(waits))
             await connection.execute(insert(REPORTS), row)
         return str(row["id"])
 

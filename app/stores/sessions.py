@@ -45,6 +45,8 @@ SESSIONS: Final = Table(
     Column("stepped_up_at", Integer),
     Column("browser", Text),
     Index("sessions_by_party", "party"),
+    # Every first pledge looks for what has ended.
+    Index("sessions_by_end", "expires_at"),
     sqlite_strict=True,
 )
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Final, Literal, get_args
 
 from msgspec import Struct
-from sqlalchemy import Column, Index, Integer, Table, Text, insert, select
+from sqlalchemy import Column, Index, Integer, Table, Text, and_, or_, select
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.stores.rows import METADATA, new_id
@@ -78,10 +79,11 @@ class StaffActs:
         subject: str,
         campaign_id: str = "",
         reason: str = "",
+        act_id: str = "",
     ) -> None:
-        """Note what was done."""
+        """Note what was done; with an `act_id` once under that."""
         row = {
-            "id": new_id(),
+            "id": act_id or new_id(),
             "channel": channel,
             "campaign_id": campaign_id,
             "by": by,
@@ -91,15 +93,26 @@ class StaffActs:
             "at": at,
         }
         async with self._engine.begin() as connection:
-            await connection.execute(insert(STAFF_ACTS), row)
+            await connection.execute(insert(STAFF_ACTS).on_conflict_do_nothing(), row)
 
     async def of_channel(
-        self, channel: str, *, campaign_id: str = "", limit: int = MOST_SHOWN
+        self,
+        channel: str,
+        *,
+        campaign_id: str = "",
+        limit: int = MOST_SHOWN,
+        after: tuple[int, str] | None = None,
     ) -> list[StaffAct]:
-        """A channel's acts, or those about one of its campaigns, the newest first."""
+        """A channel's acts, or those about one of its campaigns, the newest first.
+
+        `after` is the time and id of the act to go on after.
+        """
         query = select(STAFF_ACTS).where(STAFF_ACTS.c.channel == channel)
         if campaign_id:
             query = query.where(STAFF_ACTS.c.campaign_id == campaign_id)
+        if after is not None:
+            acts, (at, act_id) = STAFF_ACTS.c, after
+            query = query.where(or_(acts.at < at, and_(acts.at == at, acts.id > act_id)))
         newest = query.order_by(STAFF_ACTS.c.at.desc(), STAFF_ACTS.c.id).limit(limit)
         async with self._engine.connect() as connection:
             return [StaffAct(**row) for row in (await connection.execute(newest)).mappings()]

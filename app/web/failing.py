@@ -25,7 +25,8 @@ def answer_failure(request: Request[Any, Any, Any], fault: Exception) -> Respons
     problem = problem_of(fault)
     # A method that is not allowed comes with those that are.
     told = fault.headers or {} if isinstance(fault, HTTPException) else {}
-    headers = {"cache-control": "no-store", **told, **problem.headers}
+    own = fault.headers if isinstance(fault, Refused) else {}
+    headers = {"cache-control": "no-store", **told, **problem.headers, **own}
     if request.scope["path"].startswith(PROGRAM_PATHS):
         return Response(
             msgspec.json.encode(problem),

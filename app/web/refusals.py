@@ -129,6 +129,9 @@ EDGE_SENTENCES: Final[dict[str, str]] = {
     "method_not_allowed": translatable("This address exists, but not for this kind of request."),
     "too_large": translatable("That is more than this address takes."),
     "media_type_unsupported": translatable("This address does not take files of this kind."),
+    "last_of_staff": translatable(
+        "This is the last of the channel's staff. Give the role to another first."
+    ),
     "precondition_required": translatable("Load the page again before you change it."),
     "precondition_failed": translatable(
         "This was changed in another place meanwhile. Load the page again and repeat."

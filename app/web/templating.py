@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
@@ -35,7 +35,11 @@ def paragraphs(text: str) -> list[str]:
 
 
 def with_query(path: str, query: str, **changed: object) -> str:
-    """An address with some parameters of its query changed; those that are None are left out."""
+    """An address with some parameters of its query changed; those that are None are left out.
+
+    The path stays on this site: browsers take two slashes of either kind for another site's name.
+    """
+    path = quote("/" + path.lstrip("/"))
     kept = [(name, value) for name, value in parse_qsl(query) if name not in changed]
     put = [(name, str(value)) for name, value in changed.items() if value is not None]
     return f"{path}?{urlencode([*kept, *put])}" if kept or put else path

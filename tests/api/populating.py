@@ -13,6 +13,7 @@ import msgspec
 from app.stores.channels import Channel
 from app.stores.people import Role
 from domain.terms import DAY_MS, Terms
+from projections.campaign_pages import get_page
 from tests.api.running import NOW, Caller, Json, Running, campaign, new_id, pledge
 
 
@@ -159,5 +160,10 @@ async def _beside(world: Peopled) -> None:
         f"/campaigns/{campaign_id}/questions", keys["backer"], {"body": "Is there a ramp?"}
     )
     world.ids["question_id"] = [asked.json()["question_id"]]
+    async with running.platform.views.connect() as connection:
+        page = await get_page(connection, campaign_id)
+    assert page is not None
+    world.ids["content"] = [page.text]
+    world.ids["party"] = [keys["treasurer"].party]
     spare = await running.post("/keys", keys["creator"], {})
     world.ids["key_id"] = [spare.json()["key_id"]]

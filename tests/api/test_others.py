@@ -26,7 +26,15 @@ EVERYBODYS = frozenset(
 ONES_OWN = frozenset(
     {
         *("get_me", "list_keys", "make_key", "list_follows", "list_my_pledges"),
-        *("get_statement_csv", "list_drafts", "begin_draft", "submit_campaign", "mint_backer"),
+        *(
+            "get_statement_csv",
+            "get_statement_pdf",
+            "list_drafts",
+            "begin_draft",
+            "submit_campaign",
+            "mint_backer",
+        ),
+        *("get_mail_choices", "set_mail_choices"),
     }
 )
 """What names nobody else: a stranger finds or makes their own there."""
@@ -85,6 +93,10 @@ def bodies(world: Peopled) -> dict[str, Json]:
         "answer_question": {"body": "I answer."},
         "settle_report": {"outcome": "nothing_wrong"},
         "send_report": {"reason": "untrue"},
+        "hide_question": {"reason": "It is off topic."},
+        "take_down": {"content": world.ids["content"][0], "reason": "It names somebody."},
+        "give_role": {"mail": "somebody@example.org", "role": "auditor"},
+        "revoke_role": {"party": world.keys["auditor"].party, "role": "auditor"},
     }
 
 
@@ -99,11 +111,17 @@ async def _send(world: Peopled, path: str, method: str, said: Any, caller: Calle
         | {"campaign_id": world.ids["campaign_id"][which], "no": 1, "number": "held"}
     )
     body = bodies(world).get(name)
-    query = "?at=2026-03-20" if name == "get_past" else "?no=1" if name == "refund_quote" else ""
+    query = _QUERIES.get(name, "")
     return await running.client.request(
         method, filled + query, json=body, headers=caller.headers | {"if-match": '"r1"'}
     )
 
+
+_QUERIES = {
+    "get_past": "?at=2026-03-20",
+    "refund_quote": "?no=1",
+    "add_picture": "?alt=A+wall",
+}
 
 _AFTER_SUCCESS = frozenset(
     {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.walk import Walk
@@ -13,6 +15,13 @@ from tests.browser.walk import Walk
 pytestmark = pytest.mark.browser
 
 PASSWORD = "a quiet sentence of one's own"
+
+
+def a_picture() -> bytes:
+    """A small picture, as a camera would bring it."""
+    kept = io.BytesIO()
+    Image.new("RGB", (900, 600), "teal").save(kept, "PNG")
+    return kept.getvalue()
 
 
 def open_mail(walk: Walk, address: str, subject: str) -> Page:
@@ -51,13 +60,18 @@ def test_a_creator_from_sign_up_to_launch(browser: Browser, demo_url: str, width
         page.get_by_label("Category").select_option("community")
         page.get_by_label("Story", exact=True).first.fill("## Why\n\nBecause it **swings**.")
         page.get_by_label("Risks and challenges").first.fill("It may stop swinging.")
-        page.get_by_label("Goal").fill("5000")
+        page.get_by_role("textbox", name="Goal").fill("5000")
         later = datetime.now(UTC) + timedelta(days=30)
-        page.get_by_label("Last day").fill(later.date().isoformat())
+        page.get_by_role("textbox", name="Last day").fill(later.date().isoformat())
+        page.get_by_label("Picture file").first.set_input_files(
+            {"name": "cover.png", "mimeType": "image/png", "buffer": a_picture()}
+        )
+        page.get_by_label("What does it show?").first.fill("A bridge from above. Sample.")
+        walk.click("Upload the cover")
         expect(page.locator("#draft-state")).to_contain_text("Saved", timeout=15_000)
         expect(page.locator("main")).to_contain_text("Because it swings.", timeout=15_000)
         walk.look()
-        draft = page.url
+        draft = page.url.split("#")[0]
         walk.click("Check and hand in")
         walk.click("Hand it in")
         expect(page.locator("main")).to_contain_text("Handed in.")
@@ -74,11 +88,18 @@ def test_a_creator_from_sign_up_to_launch(browser: Browser, demo_url: str, width
             row.first.click()
             office.look()
             office.click("Approve")
+            expect(desk).to_have_url(re.compile("done=approved"))
 
         page.goto(draft)
+        page.reload()
         walk.click("Launch now")
-        page.goto(f"{demo_url}/discover?q=swing")
-        expect(page.get_by_role("link", name=title).first).to_be_visible(timeout=15_000)
+        found = page.get_by_role("link", name=title)
+        for _ in range(40):  # the search index follows the log
+            page.goto(f"{demo_url}/discover?q=swing")
+            if found.count():
+                break
+            page.wait_for_timeout(1_000)
+        expect(found.first).to_be_visible()
 
 
 def test_a_refund_is_quoted_before_it_moves(browser: Browser, demo_url: str) -> None:

@@ -6,6 +6,7 @@ import re
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, Request, Response
 
@@ -61,8 +62,8 @@ class Walk:
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
         self._context.close()
-        if kind is None:
-            assert self.faults == []
+        if kind is None and self.faults:
+            pytest.fail("\n".join(self.faults))
 
     def _watch(self) -> None:
         page = self.page

@@ -52,8 +52,12 @@ async def show_data(request: PageRequest, site: NamedDependency[Site]) -> Respon
 
 @get("/account/data/download", include_in_schema=False)
 async def download(request: PageRequest, site: NamedDependency[Site]) -> Response[bytes]:
-    """Everything we hold about a person, as JSON: our tables, and their pledges from the books."""
+    """Everything we hold about a person, as JSON: our tables, and their pledges from the books.
+
+    Mails are among it, with links that still work: only for who proved who they are just now.
+    """
     visitor = await site.signed_in(request)
+    site.require_step_up(visitor)
     account = await account_of(site, visitor)
     whole = {
         "made_at": site.platform.clock(),

@@ -39,7 +39,8 @@ async def take_password(request: PageRequest, site: NamedDependency[Site]) -> Re
         return await _page(request, site, visitor, fault=fault)
     stores = site.platform.stores
     await stores.accounts.change(account.party, password_hash=await hashed(password))
-    await stores.mail_tokens.end_all(account.party, "reset", "sign_in")
+    # Nor does the account move to where somebody who was in it had asked for.
+    await stores.mail_tokens.end_all(account.party, "reset", "sign_in", "change_mail")
     await stores.sessions.end_all(account.party, but=visitor.token)
     await send(
         site,

@@ -174,7 +174,8 @@ async def take_reset(
         return dead_link(site, visitor)
     await stores.accounts.change(account.party, password_hash=password_hash)
     await prove_address(site, account)
-    await stores.mail_tokens.end_all(account.party, "reset", "sign_in")
+    # Nor does the account move to where somebody who was in it had asked for.
+    await stores.mail_tokens.end_all(account.party, "reset", "sign_in", "change_mail")
     await stores.sessions.end_all(account.party)
     await was_right(site, SIGN_IN, account.mail)
     await send(

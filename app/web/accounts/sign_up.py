@@ -185,8 +185,13 @@ async def _opened(site: Site, token: MailToken) -> Account:
 
 
 async def prove_address(site: Site, account: Account) -> None:
-    """Note that somebody who reads the mail of an account's address was here."""
+    """Note that somebody who reads the mail of an account's address was here.
+
+    The first time, browsers that were the account's before lose it: whoever typed the address to
+    pledge there may be somebody else, and would go on seeing what its owner does.
+    """
     if account.confirmed_at is None:
+        await site.platform.stores.sessions.end_all(account.party)
         await site.platform.stores.accounts.change(
             account.party, confirmed_at=site.platform.clock()
         )

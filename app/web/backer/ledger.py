@@ -32,14 +32,14 @@ class Followed(Struct, frozen=True):
 async def show_ledger(request: PageRequest, site: NamedDependency[Site]) -> Template:
     """Every pledge of this person, and what became of the money."""
     visitor = await site.visitor(request)
-    entries = await entries_of(site, visitor)
+    entries = await entries_of(site.platform, visitor.parties)
     return site.page(
         "backer/ledger.html",
         visitor,
         entries=entries,
         waiting=[entry for entry in entries if entry.line.state in NEEDS_YOU],
         totals=totals([entry.line for entry in entries]),
-        statements=await statements_of(site, entries),
+        statements=await statements_of(site.platform, entries),
         followed=await _followed(site, visitor),
     )
 
@@ -69,7 +69,7 @@ async def _followed(site: Site, visitor: Visitor) -> list[Followed]:
 async def statement_csv(request: PageRequest, site: NamedDependency[Site]) -> Response[Any]:
     """The statement for a spreadsheet."""
     entries = await _entries(request, site)
-    text = as_csv(await statements_of(site, entries))
+    text = as_csv(await statements_of(site.platform, entries))
     return _document(text.encode(), "text/csv; charset=utf-8", "tributary-statement.csv")
 
 
@@ -77,14 +77,15 @@ async def statement_csv(request: PageRequest, site: NamedDependency[Site]) -> Re
 async def statement_as_pdf(request: PageRequest, site: NamedDependency[Site]) -> Response[Any]:
     """The statement to print and keep."""
     entries = await _entries(request, site)
-    statements = await statements_of(site, entries)
+    statements = await statements_of(site.platform, entries)
     at, address = site.platform.clock(), site.platform.settings.public_url
     drawn = await asyncio.to_thread(statement_pdf, statements, at=at, address=address)
     return _document(drawn, "application/pdf", "tributary-statement.pdf")
 
 
 async def _entries(request: PageRequest, site: Site) -> list[Entry]:
-    return await entries_of(site, await site.visitor(request))
+    visitor = await site.visitor(request)
+    return await entries_of(site.platform, visitor.parties)
 
 
 def _document(body: bytes, media_type: str, name: str) -> Response[Any]:

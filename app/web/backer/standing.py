@@ -143,7 +143,10 @@ def notice(line: PledgeLine, view: CampaignView, attempt: Attempt, *, asked: boo
             return Notice("good", gettext("All of it went back to you."))
         case "partly_refunded":
             back = {"amount": money(line.refunded_minor, currency)}
-            return Notice("good", gettext("%(amount)s of it went back to you.") % back)
+            said = gettext("%(amount)s of it went back to you.") % back
+            return _with_debt(said, line) if page.phase == Phase.CANCELLED else Notice("good", said)
+        case "collected" if page.phase == Phase.CANCELLED and line.paid_minor > 0:
+            return _with_debt(gettext("The campaign was called off."), line)
         case "disputed":
             said = gettext(
                 "Your bank asked for the money back (a chargeback) and has not decided yet. Until "
@@ -152,6 +155,16 @@ def notice(line: PledgeLine, view: CampaignView, attempt: Attempt, *, asked: boo
             return Notice("warn", said)
         case _:
             return Notice("good", gettext("You were charged %(amount)s.") % facts)
+
+
+def _with_debt(said: str, line: PledgeLine) -> Notice:
+    """Of a campaign that was called off: what its creator had got of this pledge, and kept."""
+    if line.paid_minor <= 0:
+        return Notice("good", said)
+    owed = gettext(
+        "%(paid)s was paid to the creator before and has not come back: the creator owes it to you."
+    )
+    return Notice("warn", f"{said} {owed % {'paid': money(line.paid_minor, line.currency)}}")
 
 
 def _declined(line: PledgeLine, attempt: Attempt) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
@@ -13,8 +13,7 @@ from app.web.dates import machine
 from app.web.language import gettext
 from app.web.money import major
 from app.web.public.campaign_view import in_language
-from app.web.site import Site
-from app.web.visitors import Visitor
+from app.wiring import Platform
 from domain.money import EXPONENTS
 from projections.backer_ledger import PROMISES, PledgeLine, pledges_of, statement
 from projections.campaign_pages import get_page
@@ -80,17 +79,17 @@ class Total(Struct, frozen=True):
     held_minor: int
 
 
-async def entries_of(site: Site, visitor: Visitor) -> list[Entry]:
+async def entries_of(platform: Platform, parties: Collection[str]) -> list[Entry]:
     """Every pledge of a person, under whichever of their ids, the newest first."""
     lines: list[PledgeLine] = []
     texts: dict[str, str] = {}
-    async with site.platform.views.connect() as connection:
-        for party in sorted(visitor.parties):
+    async with platform.views.connect() as connection:
+        for party in sorted(parties):
             lines.extend(await pledges_of(connection, party))
         for campaign_id in {line.campaign_id for line in lines}:
             page = await get_page(connection, campaign_id)
             texts[campaign_id] = page.text if page else ""
-    known = await site.platform.stores.content.get_many(set(texts.values()) - {""})
+    known = await platform.stores.content.get_many(set(texts.values()) - {""})
     lines.sort(key=lambda line: -line.position)
     titles = {
         campaign_id: in_language(known.get(text, {}), "title")
@@ -119,10 +118,10 @@ def totals(lines: Sequence[PledgeLine]) -> tuple[Total, ...]:
     return tuple(found)
 
 
-async def statements_of(site: Site, entries: Sequence[Entry]) -> list[Statement]:
+async def statements_of(platform: Platform, entries: Sequence[Entry]) -> list[Statement]:
     """The lines of all these pledges together, by currency."""
     found: dict[str, list[Row]] = {}
-    async with site.platform.views.connect() as connection:
+    async with platform.views.connect() as connection:
         for entry in entries:
             line = entry.line
             for said in await statement(connection, line.campaign_id, line.no):

@@ -12,6 +12,7 @@ from litestar.response import Redirect, Template
 
 from app.demo.clock import DemoClock
 from app.demo.people import ROLES, sample_person
+from app.web.public.campaign_view import in_language
 from app.web.site import PageRequest, Site
 from domain.state import Phase
 from projections.campaign_pages import CampaignPage, list_pages
@@ -54,7 +55,7 @@ async def _live(site: Site) -> list[CampaignPage]:
 
 async def _title(site: Site, page: CampaignPage) -> str:
     found = await site.platform.stores.content.get_many([page.text])
-    return str(found.get(page.text, {}).get("title", ""))
+    return in_language(found.get(page.text, {}), "title")
 
 
 @get("/demo/as/{role:str}", include_in_schema=False)

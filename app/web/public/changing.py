@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping
-from difflib import SequenceMatcher
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from litestar import Response, get
@@ -12,6 +13,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import Struct
 
+from app.web.aligning import steps
 from app.web.language import translatable
 from app.web.public.campaign_view import in_language
 from app.web.site import PageRequest, Site
@@ -25,8 +27,8 @@ PARTS: Final = {
 }
 """The texts that are compared, in the order of the page."""
 
-MOST_WORDS: Final = 6_000
-"""Beyond so many words on a side texts are compared by paragraphs: the time grows with both."""
+MOST_KEPT: Final = 64
+"""Comparisons that are remembered: a past change never changes, and anybody may look at it."""
 
 _WORDS: Final = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|\w+|\s+|[^\w\s]").findall
 """Words, and single characters where words are written without spaces between them."""
@@ -63,14 +65,20 @@ class Change(Struct, frozen=True):
     removed: bool
 
 
+@lru_cache(maxsize=MOST_KEPT)
 def compare(before: str, after: str) -> tuple[Stretch, ...]:
-    """The stretches that lead from one text to the other."""
+    """The stretches that lead from one text to the other: word by word, where that takes too long
+    by paragraphs, and where that does too as one that went and one that came. Slow: off the loop.
+    """
     mine, theirs = _WORDS(before), _WORDS(after)
-    if max(len(mine), len(theirs)) > MOST_WORDS:
+    path = steps(mine, theirs)
+    if path is None:
         mine, theirs = _PARAGRAPHS(before), _PARAGRAPHS(after)
+        path = steps(mine, theirs)
+    if path is None:
+        path = [("replace", 0, len(mine), 0, len(theirs))]
     found: list[Stretch] = []
-    matcher = SequenceMatcher(None, mine, theirs, autojunk=False)
-    for tag, a, b, c, d in matcher.get_opcodes():
+    for tag, a, b, c, d in path:
         if tag == "equal":
             found.extend(_shortened("".join(mine[a:b])))
             continue
@@ -123,7 +131,7 @@ async def show_changes(
         visitor if visitor.party else None,
         page=page,
         title=in_language(texts.get(page.text, {}), "title"),
-        changes=changes_of(page.story_changes, texts),
+        changes=await asyncio.to_thread(changes_of, page.story_changes, texts),
         parts=PARTS,
         section="discover",
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import OrderedDict
 from typing import Annotated, Any, Final, get_args
 
 from litestar import Response, get
@@ -11,16 +9,14 @@ from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, QueryParameter
 
-from app.audit.explain import Explanation, Number, Shown, explain
-from app.audit.reader import AuditLog
+from app.audit.explain import Explanation, Number, Shown
+from app.audit.kept import KEPT
 from app.web.language import gettext, translatable
 from app.web.public.campaign_view import in_language
 from app.web.site import PageRequest, Site
 from projections.campaign_pages import CampaignPage
 
 A_PAGE: Final = 100
-MOST_KEPT: Final = 200_000
-"""Events that are kept explained; one takes some 200 bytes."""
 
 NAMES: Final[dict[Number, str]] = {
     "pledged": translatable("Pledged"),
@@ -71,8 +67,6 @@ KINDS: Final[dict[str, str]] = {
 }
 """What happened, by the tag of the event without its version."""
 
-_kept: OrderedDict[tuple[str, str], Explanation] = OrderedDict()
-
 
 def said_of(tag: str) -> str:
     """What an event is, in words; its tag where it has none."""
@@ -118,21 +112,6 @@ async def show_explanation(
 
 async def explanation(site: Site, page: CampaignPage, number: Number) -> Explanation:
     """A number's events up to where the page has read the log; kept, as they never change."""
-    key = (page.campaign_id, number)
-    found = _kept.get(key)
-    if found is None or found.position != page.position:
-        shown = Shown(getattr(page, f"{number}_minor"), page.position)
-        found = await asyncio.to_thread(_explain, site, page, number, shown)
-        _kept[key] = found
-        _kept.move_to_end(key)
-        while len(_kept) > 1 and sum(len(each.changes) for each in _kept.values()) > MOST_KEPT:
-            _kept.popitem(last=False)
-    return found
-
-
-def _explain(site: Site, page: CampaignPage, number: Number, shown: Shown) -> Explanation:
-    log = AuditLog(site.platform.settings.log_path)
-    try:
-        return explain(log, page.campaign_id, number, page.position, shown)
-    finally:
-        log.close()
+    shown = Shown(getattr(page, f"{number}_minor"), page.position)
+    log_path = site.platform.settings.log_path
+    return await KEPT.explained(log_path, page.campaign_id, number, shown)

@@ -10,6 +10,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from app.stores.reports import LONGEST, REASONS, Reason, TooManyReportsError
+from app.web.accounts.limits import client_of
+from app.web.backer.abuse import mark
 from app.web.language import gettext, translatable
 from app.web.public.campaign_view import in_language
 from app.web.site import PageRequest, Site
@@ -66,7 +68,7 @@ async def take_report(
                 channel=page.channel,
                 reason=reason,
                 body=typed["body"],
-                source=_source(request, visitor),
+                source=_source(site, request, visitor),
                 party=visitor.party if visitor.signed_in else "",
                 mail="" if visitor.signed_in else typed["mail"],
                 at=site.platform.clock(),
@@ -77,11 +79,13 @@ async def take_report(
     return await _page(site, page, visitor, {}, {}, sent=True)
 
 
-def _source(request: PageRequest, visitor: Visitor) -> str:
-    """Whose reports are counted together: a person's, else those from one address."""
+def _source(site: Site, request: PageRequest, visitor: Visitor) -> str:
+    """Whose reports are counted together: a person's, else those from one place on the network,
+    which is kept as a keyed hash.
+    """
     if visitor.party:
         return f"party:{visitor.party}"
-    return f"address:{request.client.host if request.client else ''}"
+    return f"address:{mark(site.platform, 'report', client_of(request))}"
 
 
 def _faults(form: Form, typed: dict[str, str], visitor: Visitor) -> dict[str, str]:

@@ -10,8 +10,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Template
 
-from app.api.reading import told
 from app.web.language import gettext
+from app.web.public.campaign_view import in_language
 from app.web.site import PageRequest, Site
 from app.web.staff import reading
 from app.web.staff.frame import (
@@ -22,6 +22,7 @@ from app.web.staff.frame import (
     obstacle,
     refusal,
     staff_page,
+    titles_as_written,
     titles_of,
 )
 from app.web.staff.posts import ALL, AtLeast, ChannelChoice, Done, Post, campaign_post, channel_post
@@ -78,10 +79,12 @@ async def show_campaigns(
     titles = await titles_of(site, found)
     names = await names_of(site, [one.creator for one in found])
     if sought:
+        written = await titles_as_written(site, found)
         found = [
             one
             for one in found
             if sought in titles[one.campaign_id].casefold()
+            or sought in written[one.campaign_id].casefold()
             or sought in names.names.get(one.creator, "").casefold()
             or one.campaign_id.startswith(sought)
         ]
@@ -251,7 +254,8 @@ async def is_featured(site: Site, page: CampaignPage) -> bool:
 
 
 async def _title(site: Site, page: CampaignPage) -> str:
-    return told(await site.platform.stores.content.get_many([page.text]), page.text, "title")
+    texts = await site.platform.stores.content.get_many([page.text])
+    return in_language(texts.get(page.text, {}), "title")
 
 
 async def _page(

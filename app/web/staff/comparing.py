@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from difflib import SequenceMatcher
 from typing import Any, Final, Literal
 
 from msgspec import Struct
@@ -12,6 +11,7 @@ from msgspec.structs import fields
 
 from app.api.reading import Texts, told
 from app.web import dates
+from app.web.aligning import steps
 from app.web.language import gettext, translatable
 from app.web.money import money
 from app.web.staff.words import MODELS, word
@@ -19,8 +19,6 @@ from domain.terms import Milestone, Need, Reward, Submission, Terms
 
 Kind = Literal["same", "gone", "new", "skipped"]
 
-MOST_TOKENS: Final = 4_000
-"""Words of a changed stretch that are compared one by one; longer ones are shown as replaced."""
 _KEPT_LINES: Final = 1
 """Unchanged lines that are shown on either side of a change."""
 
@@ -75,10 +73,12 @@ class Changes(Struct, frozen=True):
 
 
 def diff(before: str, after: str) -> tuple[Piece, ...]:
-    """Compare two texts: lines first, and within changed lines words."""
+    """Compare two texts: lines first, and within changed lines words. What would take too long is
+    shown as replaced. Slow: off the loop.
+    """
     old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
     pieces: list[Piece] = []
-    blocks = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    blocks = steps(old, new) or [("replace", 0, len(old), 0, len(new))]
     for number, (kind, a, b, c, d) in enumerate(blocks):
         if kind == "equal":
             pieces += _kept(old[a:b], first=number == 0, last=number == len(blocks) - 1)
@@ -103,11 +103,12 @@ def _kept(lines: Sequence[str], *, first: bool, last: bool) -> Iterator[Piece]:
 
 def _words(before: str, after: str) -> Iterator[Piece]:
     old, new = _TOKENS.findall(before), _TOKENS.findall(after)
-    if max(len(old), len(new)) > MOST_TOKENS:
+    path = steps(old, new)
+    if path is None:
         yield Piece("gone", before)
         yield Piece("new", after)
         return
-    for kind, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    for kind, a, b, c, d in path:
         if kind == "equal":
             yield Piece("same", "".join(old[a:b]))
             continue

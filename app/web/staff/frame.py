@@ -14,6 +14,7 @@ from app.api.reading import told
 from app.engine import Outcome
 from app.stores.rows import new_id
 from app.web.language import gettext, translatable
+from app.web.public.campaign_view import in_language
 from app.web.site import Site
 from app.web.staff.posts import Post
 from app.web.staff.reading import Listed, waiting
@@ -174,6 +175,16 @@ async def names_of(site: Site, parties: Iterable[str]) -> Names:
 
 
 async def titles_of(site: Site, campaigns: Collection[Listed]) -> dict[str, str]:
-    """The titles of campaigns by their ids; one that was taken down has none."""
+    """The titles of campaigns by their ids, in the page's language where they were translated; one
+    that was taken down has none.
+    """
+    texts = await site.platform.stores.content.get_many({found.text for found in campaigns} - {""})
+    return {
+        found.campaign_id: in_language(texts.get(found.text, {}), "title") for found in campaigns
+    }
+
+
+async def titles_as_written(site: Site, campaigns: Collection[Listed]) -> dict[str, str]:
+    """The titles of campaigns by their ids, in the language of each creator: for searching."""
     texts = await site.platform.stores.content.get_many({found.text for found in campaigns} - {""})
     return {found.campaign_id: told(texts, found.text, "title") for found in campaigns}

@@ -6,7 +6,7 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.response import Template
 
-from app.api.reading import told
+from app.web.public.campaign_view import in_language
 from app.web.site import PageRequest, Site
 from app.web.staff import reading
 from app.web.staff.frame import names_of, staff_page, titles_of
@@ -38,7 +38,9 @@ async def show_needs(
         offers=waiting,
         answered=answered,
         titles=await titles_of(site, list(campaigns.values())),
-        needs={offer.offer_id: told(texts, offer.need_text, "title") for offer in offers},
+        needs={
+            offer.offer_id: in_language(texts.get(offer.need_text, {}), "title") for offer in offers
+        },
         names=await names_of(site, ()),
         state_words=OFFER_STATES,
     )

@@ -15,6 +15,7 @@ from msgspec import Struct
 from app.api.reading import told
 from app.web.language import gettext
 from app.web.money import parse_amount
+from app.web.public.campaign_view import in_language
 from app.web.site import PageRequest, Site
 from app.web.staff import reading
 from app.web.staff.frame import (
@@ -306,7 +307,7 @@ async def _page(
         page=page,
         row=row,
         foreseen=foreseen,
-        title=told(texts, page.text, "title"),
+        title=in_language(texts.get(page.text, {}), "title"),
         plan=told(texts, page.plan, "body"),
         milestone=_milestone(page, row, texts),
         errors=errors or {},
@@ -324,7 +325,7 @@ def _milestone(
     """(which, of how many, its title) of the milestone that a payout is for."""
     for number, milestone in enumerate(page.milestones, start=1):
         if milestone.milestone_id == row.milestone_id:
-            return number, len(page.milestones), told(texts, milestone.text, "title")
+            return number, len(page.milestones), in_language(texts.get(milestone.text, {}), "title")
     return None
 
 
@@ -435,7 +436,7 @@ async def _debt_page(
         done=done,
         refused=refused,
         page=page,
-        title=told(texts, page.text, "title"),
+        title=in_language(texts.get(page.text, {}), "title"),
         open_minor=open_minor,
         deeds=deeds,
         names=await names_of(site, [page.creator, *(party_of(deed.by) for deed in deeds)]),

@@ -97,11 +97,10 @@ async def take(request: PageRequest, site: NamedDependency[Site]) -> Response[An
     if not held:
         fault = gettext("Nobody has this role any more.")
         return await _page(site, post_, refused=Refusal(fault, 409))
-    if role == "staff" and sum(found[1] == "staff" for found in holders) == 1:
+    if not await accounts.take(party, post_.channel.id, held[0][1]):
         fault = gettext("This is the last of the channel's staff. Give the role to another first.")
         return await _page(site, post_, refused=Refusal(fault, 409))
     at, by = site.platform.clock(), post_.actor("staff")
-    await accounts.revoke(party, post_.channel.id, held[0][1])
     await site.platform.stores.keys.revoke_role(party, held[0][1], post_.channel.id, at=at)
     await site.platform.stores.staff_acts.note(
         post_.channel.id, "role_taken", by=by, at=at, subject=f"{party} {role}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
+import msgspec
 from litestar.connection import ASGIConnection
 from litestar.params import QueryParameter
 from msgspec import Struct
@@ -16,6 +17,7 @@ from app.stores.channels import Channel
 from app.stores.people import Role
 from app.web.language import gettext, translatable
 from app.web.site import RoleNeededError, Site
+from app.web.staff.reading import waiting
 from app.web.visitors import Visitor
 from projections.campaign_pages import CampaignPage
 
@@ -96,7 +98,8 @@ class Post(Struct, frozen=True):
 async def channel_post(
     site: Site, connection: ASGIConnection[Any, Any, Any, Any], *roles: Role, channel: str = ""
 ) -> Post:
-    """Who is looking, at the channel asked for, or at the first in which they have such a role.
+    """Who is looking, at the channel asked for, or, of those in which they have such a role, at the
+    one where most waits.
 
     Raises SignInNeededError and RoleNeededError.
     """
@@ -110,7 +113,19 @@ async def channel_post(
     chosen = [found for found in channels if found.id in mine and channel in ("", found.id)]
     if not chosen:
         raise RoleNeededError
-    return Post(visitor, chosen[0], channels)
+    return Post(visitor, await _busiest(site, chosen), channels)
+
+
+async def _busiest(site: Site, channels: list[Channel]) -> Channel:
+    """The channel where most waits; the first of equals."""
+    if len(channels) == 1:
+        return channels[0]
+    loads: dict[str, int] = {}
+    async with site.platform.views.connect() as connection:
+        for found in channels:
+            counts = await waiting(connection, found.id)
+            loads[found.id] = sum(msgspec.structs.astuple(counts))
+    return max(channels, key=lambda found: loads[found.id])
 
 
 async def campaign_post(

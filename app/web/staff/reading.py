@@ -376,8 +376,17 @@ async def in_debt(conn: AsyncConnection, channel: str) -> list[Listed]:
     return [Listed(*found) for found in await conn.execute(largest)]
 
 
-async def offers(conn: AsyncConnection, channel: str, states: Sequence[str]) -> list[OfferedHelp]:
-    """Help that was offered to a channel's campaigns, the newest first."""
+async def offers(
+    conn: AsyncConnection,
+    channel: str,
+    states: Sequence[str],
+    *,
+    before: int | None = None,
+    limit: int = MOST_LISTED,
+) -> list[OfferedHelp]:
+    """Help that was offered to a channel's campaigns, the newest first; before a position where
+    one is given.
+    """
     query = (
         select(
             *_LISTED,
@@ -389,7 +398,9 @@ async def offers(conn: AsyncConnection, channel: str, states: Sequence[str]) -> 
         .join(NEEDS, and_(NEEDS.c.campaign == _o.campaign, NEEDS.c.need_id == _o.need_id))
         .where(_p.channel == channel, _o.state.in_(states))
     )
-    newest = query.order_by(_o.position.desc()).limit(MOST_LISTED)
+    if before is not None:
+        query = query.where(_o.position < before)
+    newest = query.order_by(_o.position.desc()).limit(limit)
     return [
         OfferedHelp(Listed(*found[:_WIDTH]), *found[_WIDTH:])
         for found in await conn.execute(newest)

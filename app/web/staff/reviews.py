@@ -256,7 +256,7 @@ async def _page(
         needs=_shown(newest.submission.needs, texts, page.currency),
         milestones=_shown(newest.submission.milestones, texts, page.currency),
         facts=facts(newest.submission, names.of),
-        changes=_since(history, texts, names),
+        changes=await asyncio.to_thread(_since, history, texts, names),
         remarks=[
             Remark(event.at, event.by, told(texts, event.text, "body"))
             for event in reversed(history.returned)

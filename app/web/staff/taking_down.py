@@ -7,6 +7,7 @@ kept beside it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final, Literal
 
 from litestar import Response, get, post
@@ -25,6 +26,7 @@ from app.web.site import PageRequest, Site
 from app.web.staff.frame import Refusal, carried_out, names_of, staff_page
 from app.web.staff.posts import REVIEWERS, Done, Post, campaign_post
 from app.web.staff.words import ACTS
+from app.wiring import Platform
 from domain.ids import party_of
 from projections.campaign_pages import CampaignPage
 
@@ -75,24 +77,71 @@ def shown_on(page: CampaignPage, texts: Texts) -> list[Shown]:
 
 
 def pictures_of(page: CampaignPage, texts: Texts) -> list[str]:
-    """The pictures that a campaign's texts name: its cover, and those within them."""
+    """The pictures that a campaign's texts name, in whatever language: its covers, also earlier
+    ones, and those within them.
+    """
     found: dict[str, None] = {}
-    cover = told(texts, page.text, "cover")
-    if cover:
-        found[cover] = None
+    for text in (page.text, *texts):
+        cover = told(texts, text, "cover")
+        if cover:
+            found[cover] = None
     for document in texts.values():
-        for value in document.values():
-            if isinstance(value, str):
-                found |= dict.fromkeys(_PICTURE.findall(value))
+        for value in _strings(document):
+            found |= dict.fromkeys(_PICTURE.findall(value))
     return list(found)
 
 
-async def texts_shown(site: Site, page: CampaignPage) -> Texts:
+def _strings(value: object) -> Iterator[str]:
+    """Every text in a document, its translations among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _strings(part)
+
+
+async def texts_shown(platform: Platform, page: CampaignPage) -> Texts:
     """Every text that `shown_on` names and that still stands."""
     hashes = {page.text, page.plan, *(story.before for story in page.story_changes)}
     for parts in (page.rewards, page.needs, page.milestones, page.updates):
         hashes |= {part.text for part in parts}
-    return await site.platform.stores.content.get_many(hashes - {""})
+    return await platform.stores.content.get_many(hashes - {""})
+
+
+async def find_shown(platform: Platform, page: CampaignPage, content: str) -> Shown | None:
+    """What a campaign's page names by this hash; None where it names no such thing."""
+    texts = await texts_shown(platform, page)
+    return next((one for one in shown_on(page, texts) if one.hash == content), None)
+
+
+async def remove(
+    platform: Platform,
+    page: CampaignPage,
+    found: Shown,
+    reason: str,
+    *,
+    by: str,
+    at: int,
+    act_id: str = "",
+) -> None:
+    """Take down what a page names, of a picture every size, and note who did it and why.
+
+    Raises UnknownContentError.
+    """
+    stores = platform.stores
+    act: Act = "picture_taken_down" if found.kind == "picture" else "text_taken_down"
+    for one in await _with_sizes(platform, found):
+        await stores.content.take_down(one, at=at)
+    await stores.staff_acts.note(
+        page.channel,
+        act,
+        by=by,
+        at=at,
+        subject=found.hash,
+        campaign_id=page.campaign_id,
+        reason=reason,
+        act_id=act_id,
+    )
 
 
 @get("/staff/campaigns/{campaign_id:str}/content", include_in_schema=False)
@@ -115,28 +164,16 @@ async def take_down(
     post_, page = await campaign_post(site, request, campaign_id, "staff")
     form = await site.form(request, post_.visitor)
     content, reason = form.get("content", ""), form.get("reason", "").strip()
-    texts = await texts_shown(site, page)
-    found = next((one for one in shown_on(page, texts) if one.hash == content), None)
+    found = await find_shown(site.platform, page, content)
     if found is None:
         raise NotFoundException
     if fault := _fault(reason):
         return await _page(site, post_, page, refused=Refusal(fault, 422), about=content)
     at, by = site.platform.clock(), post_.actor("staff")
-    act: Act = "picture_taken_down" if found.kind == "picture" else "text_taken_down"
     try:
-        for one in await _with_sizes(site, found):
-            await site.platform.stores.content.take_down(one, at=at)
+        await remove(site.platform, page, found, reason, by=by, at=at)
     except UnknownContentError:
         raise NotFoundException from None
-    await site.platform.stores.staff_acts.note(
-        post_.channel.id,
-        act,
-        by=by,
-        at=at,
-        subject=content,
-        campaign_id=campaign_id,
-        reason=reason,
-    )
     return carried_out(site, f"/staff/campaigns/{campaign_id}/content", "taken_down")
 
 
@@ -167,9 +204,9 @@ async def hide_question(
     return carried_out(site, f"/staff/campaigns/{campaign_id}/content", "hidden")
 
 
-async def _with_sizes(site: Site, found: Shown) -> list[str]:
+async def _with_sizes(platform: Platform, found: Shown) -> list[str]:
     """What has to go: of a picture also its smaller copies."""
-    sizes = await site.platform.stores.pictures.get(found.hash) if found.kind == "picture" else None
+    sizes = await platform.stores.pictures.get(found.hash) if found.kind == "picture" else None
     copies = {sizes.small, sizes.middle} if sizes is not None else set()
     return [found.hash, *sorted(copies - {"", found.hash})]
 
@@ -189,7 +226,7 @@ async def _page(
     refused: Refusal | None = None,
     about: str = "",
 ) -> Template:
-    texts = await texts_shown(site, page)
+    texts = await texts_shown(site.platform, page)
     acts = await site.platform.stores.staff_acts.of_channel(
         post_.channel.id, campaign_id=page.campaign_id
     )

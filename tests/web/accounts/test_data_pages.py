@@ -32,6 +32,9 @@ async def test_everything_can_be_taken_along(running: Running, staff: Caller) ->
     assert [line["campaign_id"] for line in whole["pledges"]] == [cid]
     for secret in ("password_hash", "token_hash", "$argon2"):
         assert secret not in answer.text
+    running.clock.now += 10 * 60_000
+    late = await browser.client.get("/account/data/download")
+    assert late.headers["location"].startswith("/step-up")
 
 
 async def pledged(running: Running, staff: Caller, campaign_id: str, backer: str) -> None:

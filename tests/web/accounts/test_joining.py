@@ -43,6 +43,17 @@ async def test_a_first_pledge_opens_an_account(running: Running) -> None:
     assert await who_is(running, browser) == (visitor.party, True)
 
 
+async def test_a_proved_address_ends_what_was_open_before(running: Running) -> None:
+    """Whoever typed another's address to pledge sees nothing of what its owner does later."""
+    typed = await person_for(site_of(running), NOBODY, MAIL, language="en")
+    sessions, at = running.platform.stores.sessions, running.clock.now
+    assert await sessions.find(typed.token, at=at) is not None
+    browser = Browser(running)
+    await follow(browser, await link_in(running))
+    assert await who_is(running, browser) == (typed.party, True)
+    assert await sessions.find(typed.token, at=at) is None
+
+
 async def test_a_known_address_joins_only_through_the_mail(running: Running) -> None:
     """The pledge gets a party of its own; whoever follows the link has both."""
     mine = await account(running)

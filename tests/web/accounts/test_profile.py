@@ -98,6 +98,24 @@ async def test_an_address_taken_meanwhile_stays_where_it_is(running: Running) ->
     assert (await sign_in(Browser(running), MAIL, PASSWORD)).status_code == 303
 
 
+async def test_a_new_password_ends_a_move_under_way(running: Running) -> None:
+    """Whoever was in the account and asked for their own address does not get it after all."""
+    for path in ("/account/security", "/password-reset"):
+        await account(running, f"of{path[1:4]}@example.org")
+        mail, new = f"of{path[1:4]}@example.org", f"to{path[1:4]}@example.org"
+        thief, owner = await signed_in(running, mail), await signed_in(running, mail)
+        await move(thief, new)
+        link = await link_in(running, new)
+        if path == "/account/security":
+            page = await owner.get(path)
+            await owner.submit(page, f"{path}/password", password="four loud mountains")
+        else:
+            await owner.submit(await owner.get(path), path, mail=mail)
+            await follow(owner, await link_in(running, mail), password="four loud mountains")
+        assert (await Browser(running).get(link)).status_code == 410
+        assert (await sign_in(Browser(running), mail, "four loud mountains")).status_code == 303
+
+
 async def test_moving_needs_a_recent_proof(running: Running) -> None:
     """After ten minutes the form is not there, and its address asks for the proof first."""
     await account(running)

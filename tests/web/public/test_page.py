@@ -199,6 +199,12 @@ def test_a_comparison_loses_nothing() -> None:
     assert ("gone", "下") in [(s.kind, s.text) for s in stretches]
 
 
+def test_a_comparison_takes_no_time_to_speak_of() -> None:
+    """A story that says one word over and over would keep the page busy for minutes."""
+    before, after = "a " * 3_000, "a b " * 1_500
+    assert [(s.kind, s.text) for s in compare(before, after)] == [("gone", before), ("new", after)]
+
+
 async def test_a_draft_is_shown_to_who_has_its_link(running: Running) -> None:
     """With our mark the draft's page, marked as a draft and without anything to press."""
     platform = running.platform

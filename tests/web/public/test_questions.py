@@ -127,6 +127,7 @@ async def test_anybody_reports(running: Running, staff: Caller) -> None:
     assert "Thank you" in words(sent)
     (report,) = await running.platform.stores.reports.open(running.channel)
     assert (report.campaign_id, report.reason, report.mail) == (cid, "untrue", "me@example.org")
+    assert "127.0.0.1" not in report.source
     assert "Suspended" not in words(await browser.get(f"/campaigns/{cid}"))
     await running.platform.stores.reports.resolve(report.id, by="staff:x", outcome="no", at=1)
     assert await running.platform.stores.reports.open(running.channel) == []

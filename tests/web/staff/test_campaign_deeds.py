@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from app.api.reading import Texts
 from app.stores.people import Role
+from app.web.staff.taking_down import pictures_of
 from domain.terms import DAY_MS
+from projections.campaign_pages import get_page
 from tests.api.running import Caller, Running, new_id, pledge
 from tests.web.browsing import words
 from tests.web.staff.working import Worker, submitted, worker
@@ -178,6 +181,18 @@ async def test_a_cover_goes_with_its_copies(running: Running, staff: Caller) -> 
     path = f"/staff/campaigns/{cid}/content/take-down"
     await do(desk, path, content=cover, reason="Somebody else's photograph.")
     assert await content.picture(cover) is None
+
+
+async def test_no_picture_hides_in_a_translation(running: Running, staff: Caller) -> None:
+    """Those of another language and covers of before can be taken down like any other."""
+    cid = await live(running, staff)
+    async with running.platform.views.connect() as connection:
+        page = await get_page(connection, cid)
+    assert page is not None
+    before, within = "a" * 64, "b" * 64
+    story = {"story": f"![A hall](/pictures/{within})"}
+    texts: Texts = {"1": {"cover": before}, "2": {"translations": {"zh-Hans": story}}}
+    assert set(pictures_of(page, texts)) == {before, within}
 
 
 async def test_a_question_is_hidden_with_a_reason(running: Running, staff: Caller) -> None:

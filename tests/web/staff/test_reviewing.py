@@ -152,6 +152,12 @@ def test_chinese_is_compared_by_characters() -> None:
     ]
 
 
+def test_a_diff_takes_no_time_to_speak_of() -> None:
+    """A text that says one word over and over is shown as replaced: it would take minutes."""
+    before, after = "a " * 1_900, "a b " * 950
+    assert diff(before, after) == (Piece("gone", before), Piece("new", after))
+
+
 def test_a_diff_loses_nothing() -> None:
     """Without skipped lines the pieces make up both texts."""
     before, after = "a b c d", "a x c d e"

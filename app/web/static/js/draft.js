@@ -11,9 +11,34 @@ if (form && story && caret) {
 // Typed and not saved yet: the browser asks before the page is left.
 let unsaved = false;
 form?.addEventListener("input", () => { unsaved = true; });
-form?.addEventListener("submit", () => { unsaved = false; });
 document.body.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.elt === form && event.detail.successful) unsaved = false;
+});
+
+// A button that is pressed while what was typed is being saved waits for that: else the two would
+// look like changes from two tabs.
+let saving = false;
+let pressed = null;
+document.body.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.detail.elt === form) saving = true;
+});
+document.body.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.elt === form) setTimeout(goOn, 50);  // once the new revision is in the form
+});
+function goOn() {
+  saving = false;
+  if (!pressed) return;
+  const button = pressed;
+  pressed = null;
+  form.requestSubmit(button);
+}
+form?.addEventListener("submit", (event) => {
+  if (saving && event.submitter) {
+    event.preventDefault();
+    pressed = event.submitter;
+    return;
+  }
+  unsaved = false;
 });
 window.addEventListener("beforeunload", (event) => {
   if (unsaved) event.preventDefault();
