@@ -45,11 +45,24 @@ def _named(words: str, title: str, role: str = "", *, part: str = "") -> Open:
 
     def go(page: Page, url: str) -> None:
         page.goto(f"{url}/demo/as/{role or 'visitor'}")
-        page.goto(f"{url}/discover?q={words}&state=")
+        page.goto(f"{url}/discover?q={words}&state=all")
         page.get_by_role("link", name=title).first.click()
         page.wait_for_load_state()
         if part:
             page.goto(page.url.split("?", maxsplit=1)[0] + part)
+
+    return go
+
+
+def _inside(path: str, link: str, role: str) -> Open:
+    """Open an address as a sample person, and the first link there with this name."""
+
+    def go(page: Page, url: str) -> None:
+        page.goto(f"{url}/demo/as/{role}")
+        page.goto(f"{url}{path}")
+        if not page.get_by_role("link", name=link).count():
+            page.locator("a[href*='channel=']").first.click()
+        page.get_by_role("link", name=link).first.click()
 
     return go
 
@@ -62,8 +75,8 @@ PAGES: Final[dict[str, Open]] = {
     "cancelled": _named("sails", "Bags from old sails"),
     "pledge": _named("viaduct", "Film nights", part="/pledge"),
     "ledger": _at("/me", "backer"),
-    "desk": _at("/desk", "creator"),
-    "review": _at("/staff/reviews", "staff"),
+    "desk": _inside("/desk", "Weather stations", "creator"),
+    "review": _inside("/staff/reviews", "sundial", "staff"),
     "treasurer": _at("/staff/payouts", "treasurer"),
     "outbox": _at("/outbox"),
     "chinese": _at("/?lang=zh-Hans"),

@@ -146,5 +146,7 @@ async def take_join(
         return dead_link(site, visitor)
     await prove_address(site, account)
     await stores.accounts.join(token.joins, account.party, at=at)
+    # Who pledged need not be who reads the mail: from now on only the account sees the pledge.
+    await stores.sessions.end_all(token.joins)
     fresh = await enter(site, request, visitor, account)
     return site.redirect(token.next or AFTER, fresh)

@@ -28,6 +28,9 @@ SIGN_IN: Final = Gate("sign-in", 15 * MINUTE_MS, 10, 100)
 SIGN_UP: Final = Gate("sign-up", 60 * MINUTE_MS, 5, 30)
 RESET: Final = Gate("reset", 60 * MINUTE_MS, 5, 30)
 STEP_UP: Final = Gate("step-up", 15 * MINUTE_MS, 10, 100)
+PLEDGE: Final = Gate("pledge", 15 * MINUTE_MS, 20, 100)
+"""Without a sign-in a pledge makes a person and writes to an address before anything is paid."""
+
 CONFIRM: Final = Gate("confirm", 60 * MINUTE_MS, 10, 100)
 
 _LETTERS: Final = Gate("letters", 60 * MINUTE_MS, 6, 0)

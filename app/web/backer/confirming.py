@@ -11,6 +11,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from app.stores.checkouts import Checkout
+from app.web.accounts.limits import may_write_to
 from app.web.language import current
 from app.web.site import PageRequest, Site
 from app.web.visitors import Visitor
@@ -33,10 +34,13 @@ async def send_confirmation(
     """Send the link that confirms the address; of an account, to the account's own address."""
     known = await site.platform.stores.accounts.of_parties([visitor.party])
     account = known.get(visitor.party)
+    to = mail or (account.mail if account else "")
+    if not await may_write_to(site, to):
+        return
     sign = site.visitors.sign(_PURPOSE, checkout.id)
     await site.platform.mail.post(
         name="backer_confirm",
-        to=mail or (account.mail if account else ""),
+        to=to,
         language=current(),
         party=visitor.party,
         dedupe_key=checkout.id,

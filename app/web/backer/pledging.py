@@ -14,7 +14,7 @@ from app.payments.port import PrepareMethod
 from app.stores.checkouts import Checkout, CheckoutTakenError
 from app.stores.rows import new_id
 from app.web.accounts.joining import person_for
-from app.web.accounts.limits import client_of
+from app.web.accounts.limits import PLEDGE, client_of, passes
 from app.web.backer import wording
 from app.web.backer.abuse import (
     PaymentClosedError,
@@ -89,6 +89,9 @@ async def take_form(
         await require_stranger_by_person(site.platform, campaign_id, visitor.parties)
         if not visitor.signed_in:
             await require_stranger_by_mail(site.platform, campaign_id, form.mail)
+            if not await passes(site, PLEDGE, request, form.mail):
+                closed = gettext("Too many attempts. Wait a quarter of an hour and try again.")
+                return await form_page(site, visitor, view, form, (Fault("", closed),))
             visitor = await person_for(site, visitor, form.mail, language=current())
         return await _check_out(site, request, visitor, view, form, chosen)
     except (Rejection, CheckoutTakenError, TooManyHoldsError) as refused:

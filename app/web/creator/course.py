@@ -15,6 +15,7 @@ from app.web.creator.drafting import LONGEST_BLURB, LONGEST_STORY, end_of_day
 from app.web.creator.editor import MAX_DRAFT_BYTES
 from app.web.creator.outlook import outlook
 from app.web.language import gettext
+from app.web.public.campaign_view import in_language
 from app.web.refusals import said
 from app.web.site import PageRequest, Site
 from app.web.visitors import Form, Visitor
@@ -59,7 +60,7 @@ async def _page(
         visitor,
         status_code=422 if fault[0] else 200,
         page=page,
-        title=str(document.get("title", "")),
+        title=in_language(document, "title"),
         story={part: given.get(part, str(document.get(part, ""))) for part in WORDS},
         plan=texts.get(page.plan, {}),
         typed_plan=given.get("body", ""),
@@ -172,8 +173,9 @@ async def cancel(
     visitor, page = await team_page(site, request, campaign_id)
     form = await site.form(request, visitor)
     texts = await site.platform.stores.content.get_many({page.text} - {""})
-    title = str(texts.get(page.text, {}).get("title", ""))
-    if _plain(form.get("confirm", "")) != _plain(title):
+    document = texts.get(page.text, {})
+    titles = {_plain(in_language(document, "title")), _plain(str(document.get("title", "")))}
+    if _plain(form.get("confirm", "")) not in titles:
         fault = ("cancel", gettext("Type the campaign's title exactly, to be sure."))
         return await _page(site, visitor, page, fault, form)
     command = CancelCampaign(

@@ -122,7 +122,8 @@ async def mark_deliveries(
 
 
 def _ticked(form: Form) -> list[int]:
-    found = {int(no) for no in form.all("no") if no.isascii() and no.isdecimal()}
+    longest = len(str(MAX_NO))
+    found = {int(no) for no in form.all("no") if no.isdecimal() and len(no) <= longest}
     return sorted(no for no in found if 0 < no <= MAX_NO)
 
 

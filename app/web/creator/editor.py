@@ -34,6 +34,7 @@ from app.web.creator.drafting import (
     month_start,
     remove_part,
     typed,
+    whole,
 )
 from app.web.creator.pictures import MAX_BYTES, BadPictureError, keep_picture
 from app.web.language import LANGUAGES, gettext
@@ -352,8 +353,8 @@ async def _save(draft_id: str, request: PageRequest, site: Site) -> Response[Any
     if page and page.phase not in _DRAFTING:
         return site.redirect(f"/drafts/{draft_id}")
     body = typed(form, before)
-    seen = int(form["revision"]) if form.get("revision", "").isdecimal() else 0
-    over = int(form["over"]) if form.get("over", "").isdecimal() else seen
+    seen = whole(form.get("revision", "")) or 0
+    over = whole(form.get("over", "")) or seen
     fault, anchor = await _do(site, visitor, draft, body, form) if not in_part else (None, "")
     try:
         if body != before:
@@ -407,7 +408,8 @@ async def _do(
             }
             return None, "translations"
         case "team":
-            return await _join_team(site, draft, body, form.get("team_mail", "")), "team"
+            mail = form.get("team_mail", "")
+            return await _join_team(site, visitor, draft, body, mail), "team"
         case "leave":
             body.team = [party for party in body.team if party != about]
             return None, "team"
@@ -420,7 +422,18 @@ async def _do(
             return None, ""
 
 
-async def _join_team(site: Site, draft: Draft, body: DraftBody, mail: str) -> Fault | None:
+async def _join_team(
+    site: Site, visitor: Visitor, draft: Draft, body: DraftBody, mail: str
+) -> Fault | None:
+    """Put the account of an address on the team. The answer tells whether there is one, and the
+    page then its name: so nobody asks for one address after the other.
+    """
+    attempts, at = site.platform.stores.attempts, site.platform.clock()
+    asked = f"team of {visitor.party}"
+    if await attempts.count(asked, at - TEAM_WINDOW_MS) >= MOST_ASKED:
+        said = gettext("Too many attempts. Wait a quarter of an hour and try again.")
+        return Fault("team", said)
+    await attempts.note(asked, at)
     account = await site.platform.stores.accounts.by_mail(mail)
     if account is None:
         said = gettext("No account has this address. Ask them to sign up first.")
@@ -464,7 +477,8 @@ def _with_picture(story: str, caret: str, alt: str, picture_hash: str) -> str:
     said = alt.replace("[", "(").replace("]", ")")
     picture = f"![{said}](/pictures/{picture_hash})"
     units = story.encode("utf-16-le")
-    at = min(int(caret) * 2, len(units)) if caret.isdecimal() else len(units)
+    spot = whole(caret)
+    at = len(units) if spot is None else min(spot * 2, len(units))
     head = units[:at].decode("utf-16-le", "ignore").rstrip()
     tail = units[at:].decode("utf-16-le", "ignore").lstrip()
     return "\n\n".join(part for part in (head, picture, tail) if part)

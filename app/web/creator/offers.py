@@ -23,6 +23,7 @@ from app.web.creator.drafting import (
 from app.web.creator.reading import title_of
 from app.web.dates import moment
 from app.web.language import gettext
+from app.web.public.campaign_view import in_language
 from app.web.refusals import said
 from app.web.site import PageRequest, Site
 from app.web.visitors import Form, Visitor
@@ -85,7 +86,10 @@ async def _page(
     faults: tuple[str, ...] = (),
     stock_fault: str = "",
 ) -> Response[Any]:
-    texts = await _texts(site, page)
+    texts = {
+        text_hash: {part: in_language(text, part) for part in ("title", "description")}
+        for text_hash, text in (await _texts(site, page)).items()
+    }
     known = {reward.reward_id for reward in page.rewards}
     form.shipping = [*form.shipping, DraftFee(), DraftFee()]
     return site.page(

@@ -14,6 +14,7 @@ from app.web.creator.desk import read_desk
 from app.web.creator.outlook import Outlook, outlook
 from app.web.creator.reading import title_of
 from app.web.language import gettext
+from app.web.public.campaign_view import in_language
 from app.web.refusals import said
 from app.web.site import PageRequest, Site
 from app.web.visitors import Visitor
@@ -43,7 +44,7 @@ async def _page(
     ahead = await outlook(platform, page.campaign_id, platform.clock(), *FRACTIONS[part])
     texts = await platform.stores.content.get_many({stage.text for stage in page.milestones} - {""})
     stages = {
-        stage.milestone_id: str(texts.get(stage.text, {}).get("title", ""))
+        stage.milestone_id: in_language(texts.get(stage.text, {}), "title")
         for stage in page.milestones
     }
     found = await read_desk(platform, page.campaign_id, 200)

@@ -258,7 +258,7 @@ async def reward_titles(platform: Platform, page: CampaignPage) -> dict[str, str
     """The titles of a campaign's rewards by id."""
     texts = await platform.stores.content.get_many({reward.text for reward in page.rewards} - {""})
     return {
-        reward.reward_id: str(texts.get(reward.text, {}).get("title", ""))
+        reward.reward_id: in_language(texts.get(reward.text, {}), "title")
         for reward in page.rewards
     }
 

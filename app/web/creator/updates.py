@@ -14,6 +14,7 @@ from app.web import markdown
 from app.web.creator.access import actor, team_page
 from app.web.creator.reading import title_of
 from app.web.language import gettext
+from app.web.public.campaign_view import in_language
 from app.web.refusals import said
 from app.web.site import PageRequest, Site
 from app.web.visitors import Form, Visitor
@@ -50,7 +51,10 @@ async def _page(
         page=page,
         title=await title_of(site.platform, page),
         updates=[
-            (update, texts.get(update.text, {}))
+            (
+                update,
+                {part: in_language(texts.get(update.text, {}), part) for part in ("title", "body")},
+            )
             for update in sorted(page.updates, key=lambda update: -update.at)
         ],
         update_id=update_id if is_id(update_id) else new_id(),

@@ -71,6 +71,7 @@ async def test_a_known_address_joins_only_through_the_mail(running: Running) -> 
     assert (await follow(browser, link)).status_code == 303
     assert await stores.accounts.parties_of(mine.party) == {mine.party, visitor.party}
     assert await who_is(running, browser) == (mine.party, True)
+    assert await stores.sessions.find(visitor.token, at=running.clock.now) is None
 
 
 async def test_both_cases_look_alike(running: Running) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 import httpx
+import pytest
 
 from app.log import decode_row
 from app.stores.card_tries import ALARM_PERCENT, SAMPLE, CardTry
+from app.web.accounts.limits import Gate
 from domain.events import PledgeMade
 from domain.terms import DAY_MS
 from tests.api.running import Caller, Running
@@ -175,3 +177,36 @@ async def test_the_team_cannot_back_itself_by_card(running: Running, staff: Call
     assert "cannot pledge to their own campaign" in words(back)
     thanks = await Browser(running).pledge(own, amount="20")
     assert "Your pledge is recorded." in words(thanks)
+
+
+async def test_nobody_makes_people_by_the_hundred(
+    running: Running, staff: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pledge without a sign-in makes an account and writes to it: so many from one place."""
+    monkeypatch.setattr("app.web.backer.pledging.PLEDGE", Gate("pledge", HOUR, 2, 3))
+    cid = (await running.launched(staff))["campaign_id"]
+    at = f"/campaigns/{cid}/pledge"
+    browsers = [Browser(running) for _ in range(4)]
+    codes = [
+        (await browser.submit(await browser.get(at), at, amount="20")).status_code
+        for browser in browsers
+    ]
+    assert codes == [303, 303, 303, 422]
+    accounts = running.platform.stores.accounts
+    assert await accounts.by_mail(browsers[2].mail) is not None
+    assert await accounts.by_mail(browsers[3].mail) is None
+
+
+async def test_confirmations_do_not_flood_an_address(running: Running, staff: Caller) -> None:
+    """However many checkouts are begun with it, it gets six mails in an hour."""
+    cid = (await running.launched(staff))["campaign_id"]
+    for number in range(SAMPLE):
+        tried = CardTry(campaign=cid, person=f"p{number}", mail="", address="", declined=True, at=1)
+        await running.platform.stores.card_tries.note(tried)
+    browser = Browser(running)
+    at = f"/campaigns/{cid}/pledge"
+    for _ in range(8):
+        sent = await browser.submit(await browser.get(at), at, amount="20", mail=browser.mail)
+        assert sent.status_code == 303
+    mails = await running.platform.mail.mails.newest()
+    assert sum(mail.address == browser.mail for mail in mails) == 6
