@@ -11,6 +11,7 @@ from typing import Any, Final
 from msgspec import Struct
 from sqlalchemy import select
 
+from app.web.backer.names import names_of
 from app.wiring import Platform
 from domain.money import EXPONENTS
 from projections.facts import MAX_NO, pledge_key
@@ -62,8 +63,7 @@ async def backers_after(
                 break
             after = rows[-1].key
     found = found[:limit]
-    shown = {row.pledge_id for row in found if row.visibility != "hidden"}
-    names = await platform.stores.shown_names.of(shown)
+    names = await names_of(platform, found)
     return [_backer_out(row, names.get(row.pledge_id)) for row in found]
 
 

@@ -27,7 +27,7 @@ from domain import events as e
 from domain.terms import DAY_MS
 from projections.backer_ledger import PledgeLine
 from projections.facts import MAX_NO, pledge_key
-from projections.pledges import CAMPAIGNS, PLEDGES
+from projections.pledges import CAMPAIGNS, PLEDGES, PledgeRow
 
 FEWEST: Final = 5
 """From how many names on there is a list."""
@@ -76,7 +76,9 @@ async def names_list(platform: Platform, campaign_id: str) -> NamesList:
     return NamesList(day_at, tuple(names) if len(names) >= FEWEST else ())
 
 
-async def names_of(platform: Platform, pledges: Iterable[Shown | PledgeLine]) -> dict[str, str]:
+async def names_of(
+    platform: Platform, pledges: Iterable[Shown | PledgeLine | PledgeRow]
+) -> dict[str, str]:
     """The name of each pledge that shows one, by the pledge's id: for exports and feeds.
 
     What its backer wrote for this pledge; else, as pledges that came by API say no name, that of
@@ -91,9 +93,11 @@ async def names_of(platform: Platform, pledges: Iterable[Shown | PledgeLine]) ->
         {one.backer for one in rest if one.visibility == "pen_name"}
     )
     for one in rest:
-        account = pens.get(one.backer)
-        pen_name = account.pen_name if account else ""
-        found[one.pledge_id] = names.get(one.backer, "") or pen_name
+        # Each by its own choice: who signs one pledge with their name may sign another otherwise.
+        if one.visibility == "name":
+            found[one.pledge_id] = names.get(one.backer, "")
+        elif one.backer in pens:
+            found[one.pledge_id] = pens[one.backer].pen_name
     return {pledge_id: name for pledge_id, name in found.items() if name}
 
 

@@ -52,6 +52,10 @@ SLUGS: Final = (
     *("art", "music", "film", "games", "design", "technology", "food", "community"),
     *("education", "environment", "publishing", "sport"),
 )
+TEAM_WINDOW_MS: Final = 15 * 60_000
+MOST_ASKED: Final = 20
+"""How many addresses somebody may try to put on a team within the window."""
+
 _EVENTS_PAGE: Final = 64
 _NAMED: Final = re.compile(r"([^\W\d_][\w ]{0,30})[:\N{FULLWIDTH COLON}]").match
 _PARTS: Final = {

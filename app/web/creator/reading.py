@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection
 from typing import Any, Final
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.web.backer.names import names_of
 from app.web.public.campaign_view import in_language
 from app.wiring import Platform
 from domain.state import Status
@@ -146,7 +147,7 @@ async def _named(platform: Platform, campaign_id: str, wanted: Filter) -> list[s
             here, _P.pledge_id.in_(found), _P.visibility != "hidden"
         )
         found = list((await connection.execute(listed)).scalars())
-    names = await shown_names(platform, rows)
+    names = await names_of(platform, rows)
     matching = [pledge_id for pledge_id, name in names.items() if text.lower() in name.lower()]
     return [*found, *matching]
 
@@ -214,24 +215,6 @@ async def countries(platform: Platform, campaign_id: str) -> list[str]:
 # --- Names ---------------------------------------------------------------------------------------
 
 
-async def shown_names(platform: Platform, rows: Iterable[PledgeRow]) -> dict[str, str]:
-    """The name that each backer shows, by pledge id; who shows none is left out."""
-    shown = [row for row in rows if row.visibility != "hidden"]
-    stores = platform.stores
-    found = await stores.shown_names.of(row.pledge_id for row in shown)
-    rest = [row for row in shown if row.pledge_id not in found]
-    names = await stores.people.names(row.backer for row in rest if row.visibility == "name")
-    pens = await stores.accounts.of_parties(
-        {row.backer for row in rest if row.visibility == "pen_name"}
-    )
-    for row in rest:
-        if row.visibility == "name":
-            found[row.pledge_id] = names.get(row.backer, "")
-        elif row.backer in pens:
-            found[row.pledge_id] = pens[row.backer].pen_name
-    return {pledge_id: name for pledge_id, name in found.items() if name}
-
-
 def shipped_rewards(page: CampaignPage) -> frozenset[str]:
     """The rewards of a campaign that are sent by post."""
     return frozenset(reward.reward_id for reward in page.rewards if reward.shipping)
@@ -241,7 +224,7 @@ async def backer_lines(
     platform: Platform, page: CampaignPage, rows: Collection[PledgeRow]
 ) -> list[BackerLine]:
     """Pledges with the names that their backers show."""
-    names = await shown_names(platform, rows)
+    names = await names_of(platform, rows)
     shipped = shipped_rewards(page)
     return [
         BackerLine(

@@ -7,7 +7,7 @@ import re
 import httpx
 
 from app.web.backer.destinations import alphabetical
-from app.web.backer.names import names_list
+from app.web.backer.names import Shown, names_list, names_of
 from domain.terms import DAY_MS
 from tests.api.running import NOW, Caller, Running
 from tests.web.browsing import Browser, words
@@ -101,6 +101,20 @@ async def test_one_person_is_listed_once(running: Running, staff: Caller) -> Non
     running.platform.follower.catch_up()
     running.clock.now = NOW + DAY_MS
     assert (await names_list(running.platform, cid)).names.count("Bob") == 2
+
+
+async def test_a_pen_name_never_gives_the_name_away(running: Running, staff: Caller) -> None:
+    """Who signs one pledge with their name and another with a pen name is shown as each says."""
+    stores = running.platform.stores
+    account = await stores.accounts.open("two@example.net", at=NOW, display_name="Sample Name")
+    await stores.accounts.change(account.party, pen_name="Sample Pen")
+    pledges = [
+        Shown("one", account.party, "name"),
+        Shown("two", account.party, "pen_name"),
+        Shown("three", account.party, "hidden"),
+    ]
+    named = await names_of(running.platform, pledges)
+    assert named == {"one": "Sample Name", "two": "Sample Pen"}
 
 
 async def test_a_name_is_asked_for_and_escaped(running: Running, staff: Caller) -> None:

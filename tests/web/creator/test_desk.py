@@ -214,6 +214,8 @@ async def test_deliveries_by_tick_and_by_filter_with_addresses(
     token.pop("no", None)
     nothing = await browser.post(where, token | {"do": "ticked"})
     assert "Tick what you have sent first." in words(nothing)
+    endless = await browser.post(where, token | {"do": "ticked", "no": "9" * 5_000})
+    assert "Tick what you have sent first." in words(endless)
     assert (await browser.post(where, token | {"do": "ticked", "no": "2"})).status_code == 303
     assert (await browser.post(where, token | {"do": "all"})).status_code == 303
     running.platform.follower.catch_up()

@@ -7,7 +7,7 @@ import re
 import httpx
 
 from app.log import decode_row
-from app.web.creator.editor import by_part
+from app.web.creator.editor import MOST_ASKED, by_part
 from domain.events import CampaignSubmitted
 from domain.terms import DAY_MS
 from tests.api.running import NOW, Caller, Running, campaign
@@ -226,6 +226,28 @@ async def test_the_team_joins_by_mail_and_may_edit(running: Running) -> None:
     await save(browser, at, do="team:add", team_mail="Member@example.org")
     assert "Sample member" in words(await browser.get(at))
     assert (await member.get(at)).status_code == 200
+
+
+async def test_nobody_asks_for_one_address_after_the_other(running: Running) -> None:
+    """The answer tells whether an address has an account: only so often."""
+    browser, _ = await signed_in(running, "creator@example.org")
+    await signed_in(running, "member@example.org", "Sample member")
+    at = await begun(running, browser)
+    for number in range(MOST_ASKED):
+        await save(browser, at, do="team:add", team_mail=f"guess{number}@example.org")
+    closed = await save(browser, at, do="team:add", team_mail="member@example.org")
+    assert closed.status_code == 422
+    assert "Too many attempts." in words(closed)
+    assert "Sample member" not in words(await browser.get(at))
+
+
+async def test_numbers_beyond_all_bounds_are_no_fault_of_ours(running: Running) -> None:
+    """Figures that only a program sends are a version that nobody knows."""
+    browser, _ = await signed_in(running, "creator@example.org")
+    at = await begun(running, browser)
+    for figures in ("9" * 30, "9" * 5_000):
+        late = await save(browser, at, story="Once", revision=figures, over=figures)
+        assert late.status_code == 409
 
 
 async def test_a_picture_goes_into_the_story_where_the_cursor_stood(running: Running) -> None:
