@@ -112,8 +112,8 @@ def _operation(
     path: str, method: str, said: Mapping[str, Any], schemas: Mapping[str, Any]
 ) -> Operation:
     content = said.get("requestBody", {}).get("content", {})
-    nothing: tuple[str, dict[str, Any]] = ("", {})
-    media, body = next(iter(content.items()), nothing)
+    media = ", ".join(content)
+    body: dict[str, Any] = next(iter(content.values()), {})
     schema = body.get("x-line-schema") or body.get("schema", {})
     name = _name(schema)
     example = body.get("example")

@@ -1,13 +1,17 @@
-"""Who works for a channel: staff read, give and take roles; nobody takes the last of them."""
+"""Who works for a channel: staff read and take roles; nobody takes the last of them.
+
+A role is given on the site alone, behind a fresh proof of who gives it: a key that was stolen must
+not make its thief a treasurer.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from litestar import Response
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from app.api.access import ApiRequest
 from app.api.addresses import Notes, reads, writes
@@ -46,20 +50,6 @@ class RolesOut(Struct, frozen=True):
 
     roles: tuple[RoleOut, ...]
     next: str | None
-
-
-class GiveIn(Body, frozen=True, kw_only=True):
-    """A role for the account of a mail address that was confirmed."""
-
-    mail: Annotated[str, Meta(min_length=3, max_length=254)]
-    role: Given
-
-
-class GivenOut(Struct, frozen=True):
-    """Who has the role now."""
-
-    party: str
-    role: Given
 
 
 class TakeIn(Body, frozen=True, kw_only=True):
@@ -112,46 +102,6 @@ async def list_roles(
 
 
 @writes(
-    "/channels/{channel_id:str}/roles",
-    "staff",
-    notes=Notes(
-        area=_AREA,
-        reasons=(*_CHANNEL, "not_allowed"),
-        example={"mail": "somebody@example.org", "role": "auditor"},
-    ),
-    summary="Give a role",
-)
-async def give_role(
-    channel_id: FromPath[str],
-    data: JSONBody[GiveIn],
-    request: ApiRequest,
-    platform: NamedDependency[Platform],
-) -> Response[GivenOut]:
-    """Give a role in a channel to the account of a mail address; who has it keeps it."""
-    key, stores = request.auth, platform.stores
-    await _staff_of(platform, key, channel_id)
-    account = await stores.accounts.by_mail(data.mail)
-    if account is None:
-        raise Refused("body_invalid", "mail: There is no account with this address.")
-    if account.confirmed_at is None:
-        raise Refused("body_invalid", "mail: This address is not confirmed yet.")
-
-    async def give(plan: Planned) -> None:
-        await stores.accounts.grant(account.party, channel_id, data.role, by=key.by, at=plan.at)
-        await stores.staff_acts.note(
-            channel_id,
-            "role_given",
-            by=key.by,
-            at=plan.at,
-            subject=f"{account.party} {data.role}",
-            act_id=plan.id,
-        )
-
-    await carried_out(platform, request, Planned(new_id(), platform.clock()), give)
-    return Response(GivenOut(account.party, data.role))
-
-
-@writes(
     "/channels/{channel_id:str}/roles/revoke",
     "staff",
     notes=Notes(
@@ -198,7 +148,7 @@ async def _staff_of(platform: Platform, key: ApiKey, channel_id: str) -> None:
     """Raise Refused, OtherChannel or NotAllowed for a key that is not of the channel's staff."""
     await office_of(platform, key, channel_id)
     if key.role != "staff":
-        raise NotAllowed("The channel's staff give and take roles.")
+        raise NotAllowed("The channel's staff take roles.")
 
 
-HANDLERS: Final[tuple[Any, ...]] = (list_roles, give_role, revoke_role)
+HANDLERS: Final[tuple[Any, ...]] = (list_roles, revoke_role)

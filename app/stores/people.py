@@ -11,7 +11,18 @@ from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from msgspec import Struct
-from sqlalchemy import Column, Integer, LargeBinary, Table, Text, bindparam, insert, select, update
+from sqlalchemy import (
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    bindparam,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.stores.rows import METADATA, in_parts, new_id, one_row, scrub
@@ -33,6 +44,8 @@ PARTIES: Final = Table(
     Column("forgotten_at", Integer),
     sqlite_strict=True,
 )
+# Of the many backers few have an address here; an account's page asks for its own.
+Index("parties_by_mail", PARTIES.c.mail, sqlite_where=PARTIES.c.mail.is_not(None))
 
 
 class UnknownPartyError(LookupError):

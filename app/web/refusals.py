@@ -118,6 +118,9 @@ EDGE_SENTENCES: Final[dict[str, str]] = {
     "payment_method_unknown": translatable("You have no such payment method."),
     "key_missing": translatable("This address is for programs with a valid key."),
     "scope_missing": translatable("This key may not do this."),
+    "idempotency_key_reused": translatable(
+        "This repetition key was used before, for something else."
+    ),
     "role_missing": translatable(
         "This is for people with a role in the channel that your account does not have."
     ),

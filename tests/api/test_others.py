@@ -95,7 +95,6 @@ def bodies(world: Peopled) -> dict[str, Json]:
         "send_report": {"reason": "untrue"},
         "hide_question": {"reason": "It is off topic."},
         "take_down": {"content": world.ids["content"][0], "reason": "It names somebody."},
-        "give_role": {"mail": "somebody@example.org", "role": "auditor"},
         "revoke_role": {"party": world.keys["auditor"].party, "role": "auditor"},
     }
 
