@@ -34,7 +34,7 @@ from app.web.backer.pledging import (
 )
 from app.web.language import gettext
 from app.web.refusals import said
-from app.web.site import PageRequest, SignInNeededError, Site
+from app.web.site import PageRequest, Site
 from app.web.visitors import Visitor
 from domain.commands import LapseHold, MakePledge, ReplacePaymentMethod
 from domain.errors import OwnCampaign, Rejection
@@ -129,17 +129,13 @@ async def give_up(
 
 
 async def _own(site: Site, visitor: Visitor, checkout_id: str) -> Checkout:
-    """A checkout of the visitor's; another's is as if it were not there.
-
-    A browser without a session may have lost it since, as its address was confirmed in another one:
-    it signs in and goes on. Raises SignInNeededError and NotFoundException.
-    """
+    """A checkout of the visitor's; another's is as if it were not there."""
     checkout = None
     for party in (visitor.party, *(visitor.parties - {visitor.party})):
         if party and checkout is None:
             checkout = await site.platform.stores.checkouts.get(checkout_id, party=party)
     if checkout is None:
-        raise NotFoundException if visitor.party else SignInNeededError
+        raise NotFoundException
     return checkout
 
 
