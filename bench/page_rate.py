@@ -19,6 +19,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from jinja2 import DictLoader, Environment
 from litestar import Litestar, get
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
@@ -29,7 +30,6 @@ from app.asgi import create_app
 from app.engine import clock_ms
 from app.settings import load_settings
 from app.web.public.page_cache import cache_of
-from app.web.templating import environment
 from app.wiring import Platform, open_platform
 from domain import commands as c
 from domain.terms import DAY_MS, Reward, Submission, Terms
@@ -117,11 +117,11 @@ async def _ask(app: Any, path: str, headers: dict[str, str]) -> tuple[int, bytes
 
 def _empty() -> Litestar:
     """An application whose one page is an empty template."""
-    jinja = environment(demo=False, clock=clock_ms)
+    jinja = Environment(loader=DictLoader({"empty.html": ""}), autoescape=True)
 
     @get("/")
     async def page() -> Template:
-        return Template(template_str="")
+        return Template("empty.html")
 
     return Litestar(
         [page],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from app.demo.people import SamplePeople
 from app.stores.rows import new_id
@@ -27,6 +27,26 @@ _TOLD: Final = ("Roofs", "Sailcloth", "Kitchen")
 
 _PICKED: Final = ("Orchestra", "Viaduct", "Valley", "Tide", "Bridge", "Alphabet")
 """The teams whose campaigns the channels' staff feature."""
+
+
+async def _tell_anew(platform: Platform, page: CampaignPage, at: int) -> None:
+    """Let a team add to its story after the launch, in sight of everybody."""
+    content = platform.stores.content
+    document: dict[str, Any] = dict((await content.get_many([page.text]))[page.text])
+    for telling in (document, *document["translations"].values()):
+        telling["story"] += "\n\n" + (
+            "The ropes are tested: two tonnes, twice. (sample change)"
+            if telling["story"].isascii()
+            else "绳子试过了：两吨，两次。（示例改动）"
+        )
+    await platform.engine.submit_async(
+        c.ChangeStory(
+            campaign_id=page.campaign_id,
+            by=f"creator:{page.creator}",
+            command_id=new_id(),
+            text=await content.put(document, at=at),
+        )
+    )
 
 
 async def liven(
@@ -74,6 +94,7 @@ async def liven(
                 quantity=3,
             )
         )
+    await _tell_anew(platform, by_team["Bridge"], at)
     await stores.drafts.create(
         channel=film.channel,
         creator=people["creator"],
