@@ -18,6 +18,7 @@ from app.stores.channels import Channel, UnknownChannelError
 from app.stores.drafts import Draft, StaleDraftError
 from app.stores.pictures import PictureInfo
 from app.web import markdown
+from app.web.categories import category_options
 from app.web.creator.access import own_draft
 from app.web.creator.checklist import Item, checklist
 from app.web.creator.drafting import (
@@ -48,10 +49,6 @@ from projections.campaign_pages import CampaignPage, campaigns_of, get_page
 
 MAX_DRAFT_BYTES: Final = 4 * 2**20
 MAX_UPLOAD_BYTES: Final = MAX_DRAFT_BYTES + MAX_BYTES
-SLUGS: Final = (
-    *("art", "music", "film", "games", "design", "technology", "food", "community"),
-    *("education", "environment", "publishing", "sport"),
-)
 TEAM_WINDOW_MS: Final = 15 * 60_000
 MOST_ASKED: Final = 20
 """How many addresses somebody may try to put on a team within the window."""
@@ -125,15 +122,6 @@ class Editing(Struct, frozen=True, kw_only=True):
     def open_items(self) -> list[Item]:
         """What is still to do."""
         return [item for item in self.items if not item.done]
-
-
-def categories() -> list[tuple[str, str]]:
-    """(slug, name in the page's language) of every category."""
-    try:
-        from app.web import categories as known  # noqa: PLC0415 - another area's, may be missing
-    except ImportError:
-        return [(slug, slug) for slug in SLUGS]
-    return [(slug, gettext(name)) for slug, name in known.CATEGORIES.items()]
 
 
 # --- /create -------------------------------------------------------------------------------------
@@ -213,7 +201,7 @@ async def draft_page(
         "creator/draft.html",
         visitor,
         status_code=status_code,
-        categories=categories(),
+        categories=category_options(),
         public_url=site.platform.settings.public_url,
         fault=fault,
         section="create",

@@ -17,7 +17,6 @@ from msgspec import Struct
 from app.api.health import MOST_LAG
 from app.log import decode_row
 from app.processes.work import NEVER, Trouble
-from app.stores.mails import Mails, Waiting
 from app.web.site import PageRequest, Site
 from app.web.staff import reading
 from app.web.staff.frame import staff_page, titles_of
@@ -133,8 +132,7 @@ async def show_health(
         titles=await titles_of(site, [*own.values(), *(found for found, _ in unknown)]),
         payments=payments,
         provider=await _provider(platform),
-        mails=await _mails(platform),
-        audit=_last_audit(platform),
+        mails=await platform.stores.mails.waiting(),
         work_words=WORK,
         never=NEVER,
     )
@@ -182,15 +180,3 @@ async def _provider(platform: Platform) -> Provider:
         return Provider(platform.provider.name, reachable=False, took_ms=0)
     took_ms = round(1000 * (time.monotonic() - began))
     return Provider(platform.provider.name, reachable=True, took_ms=took_ms)
-
-
-async def _mails(platform: Platform) -> Waiting | None:
-    """How many mails wait, and since when; None where no mails are sent."""
-    mails: Mails | None = getattr(platform.stores, "mails", None)
-    return await mails.waiting() if mails is not None else None
-
-
-def _last_audit(platform: Platform) -> tuple[int, int, bool] | None:
-    """(at, position, clean) of the last verification that was recorded; None where none was."""
-    recorded = getattr(platform, "last_audit", None)
-    return recorded() if callable(recorded) else None
