@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
 
+from bench.browsing import running_demo
 from tests.browser.test_channel_journeys import open_mail
 from tests.browser.walk import Walk
 
 pytestmark = pytest.mark.browser
 
 MAIL = "sample-five@example.net"
+
+
+@pytest.fixture(scope="module")
+def demo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A demo that was begun just now: its first campaign closes within five minutes."""
+    with running_demo(tmp_path_factory.mktemp("fresh-demo")) as url:
+        yield url
 
 
 def test_five_minutes(browser: Browser, demo_url: str) -> None:
