@@ -11,8 +11,8 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.web.confluence import MOST_STREAMS, BranchName, Confluence, confluence
-from app.web.cover import Cover
-from app.web.public.campaign_view import CLOSED, cover_of, in_language, language_of
+from app.web.cover import Cover, cover
+from app.web.public.campaign_view import CLOSED, in_language, language_of
 from app.wiring import Platform
 from projections.facts import iso_day
 from projections.page_fold import DAYS, PAGES
@@ -143,7 +143,7 @@ def _card(
         creator=creator,
         category=category,
         percent=page.pledged_minor * _HUNDRED // page.goal_minor,
-        cover=cover_of(page.campaign_id, category),
+        cover=cover(page.campaign_id, category),
         river=confluence(
             days,
             page.goal_minor,

@@ -206,11 +206,6 @@ def _text(document: Mapping[str, object], part: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def cover_of(campaign_id: str, category: str) -> Cover:
-    """The drawn cover, with the motif of its category."""
-    return cover(campaign_id, category)
-
-
 def percent(page: CampaignPage) -> int:
     """How much of the goal is pledged, rounded down: 100 is not said before it is true."""
     return page.pledged_minor * _HUNDRED // page.goal_minor
