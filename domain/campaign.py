@@ -153,6 +153,10 @@ CHANGES: Final[dict[type[e.Event], Callable[[Campaign, Any], None]]] = {
 """Which change follows which fact."""
 
 
+_NONE: Final = Phase.NONE
+"""By a name of its own: Python 3.11 looks an enumeration's member up anew each time."""
+
+
 def decide(state: Campaign, command: c.Command, at: int) -> list[e.Event]:
     """Return the facts that a command causes now; pure.
 
@@ -162,7 +166,7 @@ def decide(state: Campaign, command: c.Command, at: int) -> list[e.Event]:
     """
     if command.expires_at is not None and at > command.expires_at:
         raise errors.CommandExpired
-    if state.phase is Phase.NONE and type(command) is not c.SubmitCampaign:
+    if state.phase is _NONE and type(command) is not c.SubmitCampaign:
         raise errors.CampaignUnknown
     if not is_actor(command.by):
         raise errors.ContentInvalid("An actor is role:party id.")

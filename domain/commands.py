@@ -13,7 +13,7 @@ from domain.events import RefundCause, Resolution, Visibility
 from domain.terms import Choice, Reward, Submission
 
 
-class Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """What every intent says of itself.
 
     `by` is `role:party id`; `command_id` is random and marks the facts that it causes; after

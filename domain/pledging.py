@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from domain import commands as c
 from domain import errors
 from domain import events as e
-from domain.ids import is_id, is_region, party_of, role_of
+from domain.ids import are_ids, is_id, is_region, party_of, role_of
 from domain.money import is_amount
 from domain.returning import refund_facts
 from domain.rules import head, pledge_with_id, require_backer, require_running
@@ -24,6 +24,9 @@ from domain.stock import (
 from domain.terms import DAY_MS, ELSEWHERE, HOLD_MS, LAST_DAY_MS, Choice, Line
 
 _MAX_CHOICES = 50
+_BACKER: Final = "backer:"
+_LIVE: Final = Phase.LIVE
+"""By a name of its own: Python 3.11 looks an enumeration's member up anew each time."""
 
 
 # --- Holds ---------------------------------------------------------------------------------------
@@ -143,7 +146,7 @@ def make(state: Campaign, command: c.MakePledge, at: int) -> list[e.Event]:
             visibility=command.visibility,
             payment_method=command.payment_method,
             hold_id=state.hold_of.get(command.backer, "") if lines else "",
-            late=state.phase is not Phase.LIVE,
+            late=state.phase is not _LIVE,
         )
     )
     return decided
@@ -320,22 +323,24 @@ def method_replaced(state: Campaign, event: e.PaymentMethodReplaced) -> None:
 
 
 def _require_pledgeable(state: Campaign, at: int) -> None:
-    if state.phase is Phase.NONE:
+    phase = state.phase
+    if phase is _LIVE and not state.suspended and at < state.deadline_at:
+        return  # by far the most often
+    if phase is Phase.NONE:
         raise errors.CampaignUnknown
     require_running(state)
-    live = state.phase is Phase.LIVE and at < state.deadline_at
-    late = state.phase is Phase.SUCCEEDED and state.late_open
-    if not (live or late):
+    if not (phase is Phase.SUCCEEDED and state.late_open):
         raise errors.CampaignClosed
 
 
 def _require_ids(own_id: str, backer: str) -> None:
-    if not (is_id(own_id) and is_id(backer)):
+    if not are_ids(own_id, backer):
         raise errors.ContentInvalid("Pledges, holds and backers are named by random ids (UUID).")
 
 
 def _require_own(state: Campaign, command: c.Command, backer: str) -> None:
-    if role_of(command.by) == "backer" and party_of(command.by) != backer:
+    by = command.by
+    if by.startswith(_BACKER) and by != _BACKER + backer:
         raise errors.NotYourPledge("Backers pledge for themselves.")
     if state.is_team(backer):
         raise errors.OwnCampaign

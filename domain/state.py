@@ -12,7 +12,7 @@ from domain.figures import Figures
 from domain.ids import party_of
 from domain.terms import Choice, Line, Reward, Submission
 
-STATE_SCHEMA: Final = 1
+STATE_SCHEMA: Final = 2
 """Raise it whenever a Struct of this file changes: snapshots of another schema are ignored."""
 
 
@@ -62,7 +62,7 @@ OPEN: Final = IN_FLIGHT | AT_REST
 """Neither charged nor terminal."""
 
 
-class Funds(Struct, gc=False):
+class Funds(Struct, array_like=True, gc=False):
     """What was charged for one pledge and where it went, in minor units.
 
     `drawn_minor` left the campaign's held money with refunds and lost disputes. `pending_minor`
@@ -116,7 +116,7 @@ class Funds(Struct, gc=False):
         return self.collected_minor - self.returned_minor - self.pending_minor - self.disputed_minor
 
 
-class Content(Struct, frozen=True):
+class Content(Struct, frozen=True, gc=False):
     """What makes two pledges with one id the same pledge."""
 
     amount_minor: int
@@ -124,7 +124,7 @@ class Content(Struct, frozen=True):
     destination: str
 
 
-class Pledge(Struct):
+class Pledge(Struct, array_like=True, gc=False):
     """One pledge. `first` is the content it was made with, kept once it has been revised."""
 
     no: int

@@ -160,14 +160,14 @@ class Submission(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     first_time_creator: bool = False
 
 
-class Choice(Struct, frozen=True, forbid_unknown_fields=True):
+class Choice(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """What a backer picks: a reward or add-on, and how many."""
 
     reward_id: str
     quantity: int = 1
 
 
-class Line(Struct, frozen=True, forbid_unknown_fields=True):
+class Line(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A picked reward with the price and shipping, each for one piece, promised at that time."""
 
     reward_id: str

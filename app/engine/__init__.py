@@ -1,7 +1,7 @@
 """The engine: commands in, recorded facts out."""
 
-from app.engine.decider import CampaignDecider, Claim, Decider
-from app.engine.engine import Engine, NotCommitted, clock_ms
+from app.engine.decider import CampaignDecider, Decider
+from app.engine.engine import Engine, NotCommitted, TurnObserver, clock_ms
 from app.engine.snapshots import SnapshotFollower
 from app.engine.states import BrokenStream, load_state
 from app.engine.turn import IdempotencyKeyReused, InconsistentDecision
@@ -10,7 +10,6 @@ from app.engine.waiting import EngineBusy, EngineClosed, Outcome
 __all__ = [
     "BrokenStream",
     "CampaignDecider",
-    "Claim",
     "Decider",
     "Engine",
     "EngineBusy",
@@ -20,6 +19,7 @@ __all__ = [
     "NotCommitted",
     "Outcome",
     "SnapshotFollower",
+    "TurnObserver",
     "clock_ms",
     "load_state",
 ]

@@ -34,6 +34,11 @@ class SnapshotFollower(Generic[S]):
         self._least_tail = least_tail
         self._position = 0
 
+    @property
+    def position(self) -> int:
+        """Up to where streams were looked after."""
+        return self._position
+
     def take_due_snapshots(self) -> int:
         """Look at the streams that moved since the last call; return how many were saved."""
         position, _ = self._log.last()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from hashlib import sha256
-from typing import Generic, NamedTuple
+from typing import Generic
 
 from msgspec import Struct
 
+from app.engine.claims import Claims
 from app.engine.decider import Decider, S, State
 from app.engine.waiting import Entry, KeyHashes, Outcome
 from app.log import KeyEntry, NewKey, NewRow, Turn
@@ -29,13 +29,6 @@ class InconsistentDecision(Exception):  # noqa: N818 - what was found
     """A decider's events do not fit their stream, version or time, or their state."""
 
 
-class _Claimed(NamedTuple):
-    """A claim with the hash under which the log keeps it."""
-
-    key: bytes
-    refused: type[Rejection]
-
-
 class Repetition(Struct, frozen=True):
     """A command to be answered with a first outcome: `count` events, or those of its command."""
 
@@ -49,21 +42,25 @@ class Repetition(Struct, frozen=True):
 class Decisions(Generic[S]):
     """The rows and keys to append, and the answers that wait for the commit.
 
-    `states` are those loaded for this turn, by stream; they evolve in place. `deferred` are
+    `states` are those loaded for this turn, by stream; they evolve in place. `claims` are the names
+    of the whole log up to this turn, `claimed` those that its commands claim. `deferred` are
     commands whose state was lost on the way: they wait for the next turn. Streams that may differ
     from the log are in `broken`, whether the turn commits or not.
     """
 
-    def __init__(self, decider: Decider[S], states: dict[str, S], turn: Turn, at: int) -> None:
+    def __init__(
+        self, decider: Decider[S], states: dict[str, S], claims: Claims, turn: Turn, at: int
+    ) -> None:
         self._decider = decider
         self._states = states
+        self._claims = claims
         self._turn = turn
         self._at = at
         self._numbers: dict[str, int] = {}
         self._known: dict[bytes, KeyEntry] = {}
-        self._claims: dict[Entry, _Claimed] = {}
         self.rows: list[NewRow] = []
         self.keys: list[NewKey] = []
+        self.claimed: list[int] = []
         self.repetitions: list[Repetition] = []
         self.deferred: list[Entry] = []
         self.broken: set[str] = set()
@@ -75,24 +72,29 @@ class Decisions(Generic[S]):
         deferred, because the state may have changed half-way.
         """
         self._look_up_keys(batch)
-        at, states, handle, tags = self._at, self._states, self._decider.handle, TAGS
-        for entry in batch:
+        names = list(map(self._decider.claim, [job.commands[index] for job, index in batch]))
+        taken = self._claims.known([name for name in names if name is not None])
+        at, states, handle = self._at, self._states, self._decider.handle
+        for entry, name in zip(batch, names, strict=True):
             job, index = entry
             command, stream = job.commands[index], job.streams[index]
             state = states.get(stream)
             if state is None:
                 self.deferred.append(entry)
                 continue
-            hashes = None if job.keys is None else job.keys[index]
-            if hashes is not None and self._answer_known(entry, hashes):
-                continue
-            claimed = self._claims.get(entry)
-            if claimed is not None and self._refuse_claimed(entry, stream, claimed):
+            hashes = None
+            if job.keys is not None:
+                hashes = job.keys[index]
+                if hashes is not None and self._answer_known(entry, hashes):
+                    continue
+            # One's own name is the decider's to answer.
+            if name in taken and not self._decider.has_claimed(state, command):
+                job.results[index] = self._decider.claimed_twice()
                 continue
             version = state.version
             try:
                 events = handle(state, command, at)
-                bodies = [(tags[type(event)], encode(event)) for event in events]
+                bodies = [encode(event) for event in events]
                 _require_consistent(events, state, stream, version, at)
             except Rejection as no:
                 self._require_untouched(stream, state, version)
@@ -105,31 +107,27 @@ class Decisions(Generic[S]):
                 self._break(stream)
                 job.results[index] = fault
             else:
-                outcome = self._record(stream, events, bodies, hashes)
-                if claimed is not None and events and claimed.key not in self._known:
-                    number = self._numbers[stream]
-                    self._keep_key(stream, number, outcome, KeyHashes(claimed.key, b""))
-                job.results[index] = outcome
+                job.results[index] = self._record(stream, events, bodies, hashes)
+                if name is not None and events:
+                    taken.add(name)
+                    self.claimed.append(name)
 
     def _record(
-        self,
-        stream: str,
-        events: list[Event],
-        bodies: list[tuple[str, bytes]],
-        hashes: KeyHashes | None,
+        self, stream: str, events: list[Event], bodies: list[bytes], hashes: KeyHashes | None
     ) -> Outcome:
         rows = self.rows
-        before = self._turn.position + len(rows)
+        before = position = self._turn.position + len(rows)
         number = self._numbers.get(stream)
         if number is None and (events or hashes is not None):
             number = self._numbers[stream] = self._turn.stream_number(stream)
-        if number is not None:
-            position = before
-            for event, (tag, body) in zip(events, bodies, strict=True):
-                position += 1
-                rows.append((position, number, event.version, self._at, tag, body))
+        if number is None:
+            return Outcome(before, ())
+        for event, body in zip(events, bodies, strict=True):
+            position += 1
+            tag = TAGS[type(event)]
+            rows.append((position, number, event.version, self._at, tag, body))
         outcome = Outcome(before + 1 if events else before, tuple(events))
-        if hashes is not None and number is not None:
+        if hashes is not None:
             self._keep_key(stream, number, outcome, hashes)
         return outcome
 
@@ -141,29 +139,14 @@ class Decisions(Generic[S]):
         self.keys.append((hashes.key, hashes.content, number, version, outcome.position, count))
 
     def _look_up_keys(self, batch: Sequence[Entry]) -> None:
-        """Look up every idempotency key and every claim of the batch at once."""
-        sent = []
-        claim = self._decider.claim
-        for entry in batch:
-            job, index = entry
-            if job.keys is not None and (hashes := job.keys[index]) is not None:
-                sent.append(hashes.key)
-            claimed = claim(job.commands[index])
-            if claimed is not None:
-                key = sha256(claimed.name.encode()).digest()
-                self._claims[entry] = _Claimed(key, claimed.refused)
-                sent.append(key)
+        """Look up every idempotency key of the batch at once."""
+        sent = [
+            hashes.key
+            for job, index in batch
+            if job.keys is not None and (hashes := job.keys[index]) is not None
+        ]
         if sent:
             self._known = self._turn.keys(sent)
-
-    def _refuse_claimed(self, entry: Entry, stream: str, claimed: _Claimed) -> bool:
-        """Refuse what another stream has claimed; one's own claim is the decider's to answer."""
-        known = self._known.get(claimed.key)
-        if known is None or known.stream == stream:
-            return False
-        job, index = entry
-        job.results[index] = claimed.refused()
-        return True
 
     def _answer_known(self, entry: Entry, hashes: KeyHashes) -> bool:
         known = self._known.get(hashes.key)

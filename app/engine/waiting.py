@@ -99,6 +99,9 @@ class WaitingCommands:
         self._jobs: deque[Job] = deque()
         self._count = 0
         self._closed = False
+        self._woken = False
+        self.turned_away = 0
+        """How many commands were not let in, as too many waited."""
         self._changed = threading.Condition(threading.Lock())
 
     def put(self, job: Job) -> None:
@@ -111,6 +114,7 @@ class WaitingCommands:
                 raise EngineClosed("the engine is closed")
             count = self._count + len(job.commands)
             if self._count and count > self._limit:
+                self.turned_away += len(job.commands)
                 raise EngineBusy(f"{self._count} commands wait already")
             self._jobs.append(job)
             self._count = count
@@ -119,12 +123,14 @@ class WaitingCommands:
     def take(self, most: int, *, wait: bool) -> list[Entry]:
         """Return up to `most` commands in their order; wait for the first one if told to.
 
-        Nothing comes only when nothing waits (without `wait`) or the queue is closed and empty.
+        Nothing comes only when nothing waits (without `wait`), after `wake`, or when the queue is
+        closed and empty.
         """
         taken: list[Entry] = []
         with self._changed:
-            while wait and not self._jobs and not self._closed:
+            while wait and not (self._jobs or self._closed or self._woken):
                 self._changed.wait()
+            self._woken = False
             while self._jobs and most > 0:
                 job = self._jobs[0]
                 end = min(job.next + most, len(job.commands))
@@ -135,6 +141,22 @@ class WaitingCommands:
                     self._jobs.popleft()
             self._count -= len(taken)
         return taken
+
+    @property
+    def number(self) -> int:
+        """How many commands wait."""
+        return self._count
+
+    def wake(self) -> None:
+        """Let `take` return, though nothing came."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify()
+
+    def count(self, commands: int) -> None:
+        """Count commands that were taken and wait again elsewhere, or no more where negative."""
+        with self._changed:
+            self._count += commands
 
     def close(self) -> None:
         """Take no more jobs; those that wait are still handed out."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from app.engine import Claim, Engine, Outcome
+from app.engine import Engine, Outcome
 from app.log import SQLiteLog, SQLiteSnapshots
 from domain.commands import Command
 from domain.errors import CommandExpired, Rejection, Repeated
@@ -45,6 +46,7 @@ class TallyDecider:
     """Counts up to a limit. `evolved` counts the events that were added to any state."""
 
     prefix = "campaign:"
+    claimed_twice = TooMuch
 
     def __init__(self, limit: int = 10**9, schema: int = 1) -> None:
         self.limit = limit
@@ -55,8 +57,15 @@ class TallyDecider:
         """The stream of a command."""
         return stream(command.campaign_id)
 
-    def claim(self, command: Command) -> Claim | None:
+    def claim(self, command: Command) -> int | None:
         """Nothing that is counted here has a name in the whole log."""
+
+    def claimed(self, tag: str, body: bytes) -> int | None:
+        """Nothing, either."""
+
+    def has_claimed(self, state: Tally, command: Command) -> bool:
+        """No name is ever claimed."""
+        raise AssertionError(state, command)
 
     def initial(self, stream: str) -> Tally:
         """Nothing counted."""
@@ -144,7 +153,11 @@ class Bench:
         self.snapshots = SQLiteSnapshots(directory / "snapshots.db")
         self.clock = Clock()
 
-    def engine(self, decider: TallyDecider | None = None, **options: int) -> Engine[Tally]:
+    def engine(
+        self,
+        decider: TallyDecider | None = None,
+        **options: Any,  # noqa: ANN401 - as the engine has them
+    ) -> Engine[Tally]:
         """A new engine on the log."""
         decider = decider or TallyDecider()
         return Engine(self.log, self.snapshots, decider, clock=self.clock, **options)

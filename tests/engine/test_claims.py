@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.engine import CampaignDecider, Engine, Outcome
-from app.log import SQLiteLog
+from app.engine import CampaignDecider, Engine, NotCommitted, Outcome
+from app.engine.claims import Claims, Kept, load_claims, save_claims
+from app.log import SQLiteLog, SQLiteSnapshots, TurnHooks
 from domain import commands as c
-from domain.errors import PledgeIdReused
+from domain.errors import ContentInvalid, PledgeIdReused
 from domain.state import Campaign
 from domain.terms import DAY_MS, Submission, Terms
 
@@ -101,3 +105,147 @@ def test_another_process_refuses_a_pledge_id(tmp_path: Path) -> None:
         with pytest.raises(PledgeIdReused):
             other_engine.submit(_pledge(other, pledge_id, backer))
     log.close()
+
+
+def test_a_new_engine_knows_the_claims_of_the_log(tmp_path: Path) -> None:
+    """They follow from the events, so that a restart forgets none."""
+    log = SQLiteLog(tmp_path / "log.db")
+    with _engine(log) as engine:
+        one, other = _launched(engine), _launched(engine)
+        pledge_id, backer = _new_id(), _new_id()
+        engine.submit(_pledge(one, pledge_id, backer))
+    with _engine(log) as engine, pytest.raises(PledgeIdReused):
+        engine.submit(_pledge(other, pledge_id, backer))
+    log.close()
+
+
+def test_a_turn_that_was_not_recorded_claims_nothing(tmp_path: Path) -> None:
+    """The id is free for another campaign, as if the pledge had never been tried."""
+    log = SQLiteLog(tmp_path / "log.db")
+    with _engine(log) as engine:
+        one, other = _launched(engine), _launched(engine)
+        pledge_id, backer = _new_id(), _new_id()
+        log.hooks = TurnHooks(before_commit=_fail)
+        with pytest.raises(NotCommitted):
+            engine.submit(_pledge(one, pledge_id, backer))
+        log.hooks = TurnHooks()
+        assert not engine.submit(_pledge(other, pledge_id, backer)).repeated
+    log.close()
+
+
+def _fail() -> None:
+    raise OSError("the disk is full")
+
+
+def test_an_id_that_is_none_is_the_rules_to_refuse(tmp_path: Path) -> None:
+    """What is no UUID claims nothing; the campaign says what is wrong with it."""
+    log = SQLiteLog(tmp_path / "log.db")
+    with _engine(log) as engine:
+        one = _launched(engine)
+        for wrong in ("", "no id", "-1", "f" * 36):
+            with pytest.raises(ContentInvalid):
+                engine.submit(_pledge(one, wrong, _new_id()))
+    log.close()
+
+
+# --- Snapshots of the claims ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[tuple[SQLiteLog, SQLiteSnapshots, list[str]]]:
+    """A log with thirty pledges, a place for snapshots, and the pledges' ids."""
+    log, snapshots = SQLiteLog(tmp_path / "log.db"), SQLiteSnapshots(tmp_path / "snapshots.db")
+    ids = [_new_id() for _ in range(30)]
+    with _engine(log) as engine:
+        campaign = _launched(engine)
+        for pledge_id in ids:
+            engine.submit(_pledge(campaign, pledge_id, _new_id()))
+    yield log, snapshots, ids
+    snapshots.close()
+    log.close()
+
+
+def _names(ids: list[str]) -> set[int]:
+    decider = CampaignDecider()
+    names = {decider.claim(_pledge("", pledge_id, "")) for pledge_id in ids}
+    return {name for name in names if name is not None}
+
+
+Made = tuple[SQLiteLog, SQLiteSnapshots, list[str]]
+
+
+def test_a_snapshot_and_the_tail_make_the_same_claims(made: Made) -> None:
+    """Wherever it was taken, and it is told how much of the log need not be read."""
+    log, snapshots, ids = made
+    decider, last = CampaignDecider(), log.last()[0]
+    for until in (1, 10, last):
+        claims, kept = load_claims(log, None, decider, until)
+        assert kept == 0
+        save_claims(log, snapshots, decider, Kept(until, claims.runs()))
+        again, kept = load_claims(log, snapshots, decider, last)
+        assert kept == until
+        assert again.known(list(_names(ids))) == _names(ids)
+        assert len(again) == len(ids)
+
+
+def test_a_snapshot_of_another_log_is_not_used(made: Made, tmp_path: Path) -> None:
+    """Nor one that is damaged, or ahead of a log that was restored."""
+    log, snapshots, ids = made
+    decider, last = CampaignDecider(), log.last()[0]
+    other = SQLiteLog(tmp_path / "other.db")
+    with _engine(other) as engine:
+        campaign = _launched(engine)
+        for _ in range(30):
+            engine.submit(_pledge(campaign, _new_id(), _new_id()))
+    claims, _ = load_claims(other, None, decider, last)
+    save_claims(other, snapshots, decider, Kept(last, claims.runs()))
+    other.close()
+    found, kept = load_claims(log, snapshots, decider, last)
+    assert kept == 0
+    assert found.known(list(_names(ids))) == _names(ids)
+    mine, _ = load_claims(log, None, decider, last)
+    save_claims(log, snapshots, decider, Kept(last, tuple(run[::-1] for run in mine.runs())))
+    assert load_claims(log, snapshots, decider, last)[1] == 0
+    save_claims(log, snapshots, decider, Kept(last, mine.runs()))
+    assert load_claims(log, snapshots, decider, last)[1] == last
+    assert load_claims(log, snapshots, decider, last - 1)[1] == 0
+
+
+def test_the_engine_saves_its_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once enough has come, beside the turns."""
+    monkeypatch.setattr("app.engine.engine.LEAST_TAIL", 20)
+    log, snapshots = SQLiteLog(tmp_path / "log.db"), SQLiteSnapshots(tmp_path / "snapshots.db")
+    with Engine(log, snapshots, CampaignDecider(), clock=lambda: NOW) as engine:
+        campaign = _launched(engine)
+        ids = [_new_id() for _ in range(25)]
+        for pledge_id in ids:
+            engine.submit(_pledge(campaign, pledge_id, _new_id()))
+    claims, kept = load_claims(log, snapshots, CampaignDecider(), log.last()[0])
+    assert kept >= 20
+    assert claims.known(list(_names(ids))) == _names(ids)
+    snapshots.close()
+    log.close()
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 60), max_size=30), max_size=12),
+    st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 70), max_size=40),
+)
+def test_claims_are_a_set(added: list[list[int]], asked: list[int]) -> None:
+    """However they are sorted and merged, they answer as a set would."""
+    claims, plain = Claims(recent=8), set[int]()
+    for names in added:
+        claims.add(names)
+        plain.update(names)
+        assert claims.known(asked) == plain & set(asked)
+    again = Claims(claims.runs(), recent=8)
+    assert again.known(asked) == plain & set(asked)
+
+
+def test_there_are_few_runs() -> None:
+    """Each is four times as long as the next, so that a look-up asks a handful."""
+    claims = Claims(recent=10)
+    for start in range(0, 10_000, 7):
+        claims.add(range(start, start + 7))
+    assert len(claims.runs()) <= 7
+    assert len(claims) == 10_003

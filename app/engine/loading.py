@@ -1,0 +1,63 @@
+"""Large states on their way into memory, while the others go on."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Generic
+
+from app.engine.decider import S
+from app.engine.waiting import Entry
+
+LOADERS: Final = 2
+"""Threads that load; more would only take turns at the interpreter."""
+
+
+class Loading(Generic[S]):
+    """Streams that are being loaded, each with the commands that wait for it, in their order.
+
+    `load` is called in a thread of ours, `wake` when a state is ready. All methods are for one
+    thread, the engine's.
+    """
+
+    def __init__(self, load: Callable[[str], S], wake: Callable[[], None]) -> None:
+        self._load = load
+        self._wake = wake
+        self._parked: dict[str, list[Entry]] = {}
+        self._ready: deque[tuple[str, S | Exception]] = deque()
+        self._threads = ThreadPoolExecutor(LOADERS, thread_name_prefix="engine-load")
+
+    def __bool__(self) -> bool:
+        return bool(self._parked)
+
+    def __contains__(self, stream: str) -> bool:
+        return stream in self._parked
+
+    def park(self, stream: str, entry: Entry) -> None:
+        """Let a command wait for its stream; the first one has it loaded."""
+        waiting = self._parked.get(stream)
+        if waiting is None:
+            self._parked[stream] = [entry]
+            self._threads.submit(self._run, stream)
+        else:
+            waiting.append(entry)
+
+    def _run(self, stream: str) -> None:
+        try:
+            self._ready.append((stream, self._load(stream)))
+        except Exception as fault:  # noqa: BLE001 - told to each who waits
+            self._ready.append((stream, fault))
+        self._wake()
+
+    def take(self) -> list[tuple[str, S | Exception, list[Entry]]]:
+        """Return what was loaded, or why not, with the commands that waited for it."""
+        taken = []
+        while self._ready:
+            stream, found = self._ready.popleft()
+            taken.append((stream, found, self._parked.pop(stream)))
+        return taken
+
+    def close(self) -> None:
+        """End the threads; nothing may wait any more."""
+        self._threads.shutdown()
