@@ -70,8 +70,8 @@ crash: $(INSTALLED) ## Kill the server in a loop while clients pledge, and audit
 	@$(BIN)/python -m bench.crash $(ARGS)
 
 .PHONY: bench
-bench: $(INSTALLED) ## Measure the engine beside the stock library (ARGS=--quick for a short run)
-	@$(BIN)/python -m bench.engine_rate $(ARGS)
+bench: $(INSTALLED) ## Measure everything and write docs/benchmarks.md (ARGS=--quick: short, no page)
+	@$(BIN)/python -m bench.all $(ARGS)
 
 .PHONY: last-item
 last-item: $(INSTALLED) ## Sell the last piece of a reward to eight clients at once, 1,000 times

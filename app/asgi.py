@@ -7,17 +7,24 @@ from typing import Final
 from litestar import Litestar, Router
 from litestar.config.compression import CompressionConfig
 from litestar.di import Provide
+from litestar.middleware import DefineMiddleware
+from litestar.middleware.compression import CompressionMiddleware
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
+from litestar.types import HTTPScope
 
 from app.api.access import bearer_keys
 from app.api.bodies import StrictRequest
 from app.api.health import live, ready
 from app.api.manners import manners
 from app.api.manual import PAGES as MANUAL
+from app.api.metrics import metrics_router
+from app.api.problems import Refused, problem_of
 from app.api.routes import HANDLERS as API
+from app.counting import counted
 from app.payments.test_bank.pages import test_bank_router
 from app.web.accounts.routes import HANDLERS as ACCOUNTS
+from app.web.admission import Admission, Page, admit
 from app.web.backer.abuse import PaymentWatch
 from app.web.backer.routes import HANDLERS as BACKER
 from app.web.creator.routes import HANDLERS as CREATOR
@@ -25,8 +32,9 @@ from app.web.demo.routes import HANDLERS as DEMO
 from app.web.discover.routes import HANDLERS as DISCOVER
 from app.web.failing import answer_failure
 from app.web.heads import answer_heads
-from app.web.language import speak
+from app.web.language import of_request, speak, speaking
 from app.web.mail.routes import HANDLERS as MAIL
+from app.web.public.page_cache import kept_pages
 from app.web.public.routes import HANDLERS as PUBLIC
 from app.web.security import add_security_headers
 from app.web.site import Site
@@ -40,8 +48,13 @@ from app.wiring import Platform
 MAX_BODY_BYTES: Final = 2**20
 """What a request may send, where its address does not say otherwise."""
 
-UNCOMPRESSED: Final = ["^/api/v1/", "/live$", "^/pictures/", r"\.(pdf|parquet|png|woff2)$"]
-"""Addresses whose answers are streams, compressed already, or made for programs in bulk."""
+UNCOMPRESSED: Final = ["/live$", "^/pictures/", r"\.(pdf|png|woff2)$"]
+"""Addresses whose answers are streams, or compressed already. Those of the API never are: what they
+answer in bulk is for programs near by.
+"""
+
+COMPRESSION: Final = CompressionConfig(backend="gzip", gzip_compress_level=6, exclude=UNCOMPRESSED)
+"""For pages, and for nothing else."""
 
 PAGES: Final = (
     static_file,
@@ -72,6 +85,7 @@ def create_app(platform: Platform) -> Litestar:
     application = Litestar(
         route_handlers=[
             _api(platform),
+            metrics_router(platform),
             Router(
                 "/",
                 route_handlers=[
@@ -81,6 +95,7 @@ def create_app(platform: Platform) -> Litestar:
                     *PAGES,
                     *(DEMO if settings.demo else ()),
                 ],
+                middleware=[DefineMiddleware(CompressionMiddleware, config=COMPRESSION)],
             ),
             test_bank_router(
                 platform.bank,
@@ -95,9 +110,6 @@ def create_app(platform: Platform) -> Litestar:
             "site": Provide(lambda: site, sync_to_thread=False),
         },
         exception_handlers={Exception: answer_failure},
-        compression_config=CompressionConfig(
-            backend="gzip", gzip_compress_level=6, exclude=UNCOMPRESSED
-        ),
         before_send=[add_security_headers],
         template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(templates)),
         # The API describes itself, from the same declarations (`app.api.describing`).
@@ -108,8 +120,28 @@ def create_app(platform: Platform) -> Litestar:
         debug=False,
     )
     # Around the routing, so that a page that does not exist is missed in the reader's language.
-    application.asgi_handler = speak(answer_heads(application.asgi_handler))
+    spoken = speak(answer_heads(application.asgi_handler))
+    application.state.admission = admission = Admission()
+    admitted = admit(spoken, admission, _come_again(site))
+    application.asgi_handler = kept_pages(admitted, platform, visitors.cookie_name)
+    application.asgi_handler = counted(application.asgi_handler, platform.meter)
     return application
+
+
+def _come_again(site: Site) -> Page:
+    """The page for people who came when too many were there, rendered once in each language."""
+    rendered: dict[str, bytes] = {}
+
+    def page(scope: HTTPScope) -> bytes:
+        language, _ = of_request(scope)
+        if language not in rendered:
+            with speaking(language):
+                problem = problem_of(Refused("engine_busy"))
+                text = site.render("failure.html", problem=problem, visitor=None)
+                rendered[language] = text.encode()
+        return rendered[language]
+
+    return page
 
 
 def _api(platform: Platform) -> Router:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from app.audit.commands import audit
+from app.cli_backup import accept_restore, backup
+from app.cli_migrate import PlainlySpeaking, migrate
 from app.cli_people import find_channel, people
 from app.engine import clock_ms
+from app.seen import ForkedLogError
 from app.settings import Settings, SettingsError, load_settings
 from app.stores.api_keys import ApiKey, ApiKeys, Scope, UnknownKeyError, beyond_role
 from app.stores.database import open_people
@@ -60,12 +63,12 @@ class Options:
             click.echo(msgspec.json.encode(value))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=PlainlySpeaking, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--data",
     "data_dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The data directory (default: ./var, or what TRIBUTARY_DATABASE_URL says).",
+    help="The data directory (default: ./var, or what the environment says).",
 )
 @click.option("--json", is_flag=True, help="The last line of standard output is one JSON object.")
 @click.pass_context
@@ -76,6 +79,11 @@ def main(context: click.Context, data_dir: Path | None, *, json: bool) -> None:
 
 main.add_command(audit)
 main.add_command(people)
+main.add_command(migrate)
+main.add_command(backup)
+main.add_command(accept_restore)
+
+MOST_WORKERS = 64
 
 _host = click.option("--host", help="Where to listen (default 127.0.0.1).")
 _port = click.option("--port", type=int, help="On which port (default 8000).")
@@ -85,10 +93,16 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(work)
 
 
-def _run_until_told(work: Coroutine[Any, Any, None]) -> None:
+@contextmanager
+def _until_told() -> Iterator[None]:
     """Run a server; Ctrl-C is how it is told to stop, not a fault."""
-    with suppress(KeyboardInterrupt):
-        _run(work)
+    from app.serving import CannotServeError
+
+    try:
+        with suppress(KeyboardInterrupt):
+            yield
+    except (CannotServeError, ForkedLogError) as fault:
+        raise click.ClickException(str(fault)) from fault
 
 
 # --- Serving -------------------------------------------------------------------------------------
@@ -97,12 +111,34 @@ def _run_until_told(work: Coroutine[Any, Any, None]) -> None:
 @main.command()
 @_host
 @_port
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MOST_WORKERS),
+    default=1,
+    help="Processes that answer requests (default 1).",
+)
+@click.option("--no-follow", is_flag=True, help="Leave following to `tributary follow`.")
 @click.pass_obj
-def serve(options: Options, host: str | None, port: int | None) -> None:
+def serve(
+    options: Options, host: str | None, port: int | None, workers: int, *, no_follow: bool
+) -> None:
     """Serve the site and the API, and run the processes behind them."""
     from app.serving import serve as serve_platform
 
-    _run_until_told(serve_platform(options.with_address(host, port)))
+    settings = options.with_address(host, port)
+    with _until_told():
+        serve_platform(settings, workers=workers, follow=not no_follow)
+
+
+@main.command()
+@click.pass_obj
+def follow(options: Options) -> None:
+    """Follow the log without answering requests; stand by while another process does."""
+    from app.serving import follow as follow_log
+
+    settings = options.settings
+    with _until_told():
+        follow_log(settings)
 
 
 @main.command()
@@ -111,9 +147,11 @@ def serve(options: Options, host: str | None, port: int | None) -> None:
 @click.pass_obj
 def demo(options: Options, host: str | None, port: int | None) -> None:
     """Fill an empty data directory with sample campaigns, serve it, and keep it lively."""
-    from app.serving import serve_demo
+    from app.serving import run_demo
 
-    _run_until_told(serve_demo(options.with_address(host, port, demo=True), options.say))
+    settings = options.with_address(host, port, demo=True)
+    with _until_told():
+        run_demo(settings, options.say)
 
 
 # --- Histories -----------------------------------------------------------------------------------
@@ -202,7 +240,7 @@ def create_key(
         raise click.ClickException(f"A key of the role {role} cannot have: {', '.join(beyond)}.")
 
     async def create() -> None:
-        engine = await open_people(options.settings.people_path)
+        engine = await open_people(options.settings)
         try:
             at = clock_ms()
             channel_id = (await find_channel(engine, channel)).id if channel else ""
@@ -232,7 +270,7 @@ def list_keys(options: Options) -> None:
     """List every key, never its token."""
 
     async def show() -> None:
-        engine = await open_people(options.settings.people_path)
+        engine = await open_people(options.settings)
         try:
             found = await ApiKeys(engine).all()
         finally:
@@ -281,7 +319,7 @@ def revoke_key(options: Options, key_id: str) -> None:
     """End the key with this ID."""
 
     async def revoke() -> None:
-        engine = await open_people(options.settings.people_path)
+        engine = await open_people(options.settings)
         try:
             await ApiKeys(engine).revoke(key_id, at=clock_ms())
         except UnknownKeyError as fault:

@@ -46,7 +46,7 @@ def grant(options: Options, mail: str, channel: str, role: Role) -> None:
     """Give a person a role in a channel; who has no account gets one, and signs in by mail."""
 
     async def work() -> None:
-        engine = await open_people(options.settings.people_path)
+        engine = await open_people(options.settings)
         try:
             found = await find_channel(engine, channel)
             account, is_new = await _account(engine, mail)
@@ -72,7 +72,7 @@ def revoke(options: Options, mail: str, channel: str, role: Role) -> None:
     async def work() -> None:
         from app.stores.api_keys import ApiKeys
 
-        engine = await open_people(options.settings.people_path)
+        engine = await open_people(options.settings)
         try:
             found = await find_channel(engine, channel)
             account = await Accounts(engine).by_mail(mail)
@@ -94,7 +94,7 @@ def list_people(options: Options) -> None:
     """List who has which role in which channel."""
 
     async def work() -> None:
-        engine = await open_people(options.settings.people_path)
+        engine = await open_people(options.settings)
         try:
             rows = await _holders(engine)
         finally:

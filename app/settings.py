@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 ENVIRONMENT: Final[Mapping[str, str]] = {
-    "data_dir": "TRIBUTARY_DATABASE_URL",
+    "data_dir": "TRIBUTARY_DATA_DIR",
+    "database_url": "TRIBUTARY_DATABASE_URL",
     "host": "TRIBUTARY_HOST",
     "port": "TRIBUTARY_PORT",
     "public_url": "TRIBUTARY_PUBLIC_URL",
@@ -45,6 +46,9 @@ class SettingsError(Exception):
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything that is set from outside. Made by `load_settings`.
 
+    `data_dir` holds the files of this machine. `database_url` is the PostgreSQL database of what is
+    shared between machines or must not be lost, as libpq reads it; empty where that lies in SQLite
+    files in `data_dir`, too. It may hold a password.
     `secret` signs sessions and forms. `test_bank_secret` signs what the test bank notifies us of.
     `public_url` is how browsers reach us, without a slash at its end. `smtp_url` is the server that
     takes our mails, empty where none is sent; `mail_from` is who sends them. With `demo` the
@@ -53,6 +57,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """
 
     data_dir: Path
+    database_url: str = ""
     host: str
     port: int
     public_url: str
@@ -65,7 +70,11 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """Show where things are, never a secret: a repr ends in logs."""
-        return f"Settings(data_dir={str(self.data_dir)!r}, public_url={self.public_url!r})"
+        store = "postgresql" if self.database_url else "sqlite"
+        return (
+            f"Settings(data_dir={str(self.data_dir)!r}, store={store!r},"
+            f" public_url={self.public_url!r})"
+        )
 
     @property
     def sender(self) -> str:
@@ -120,7 +129,8 @@ def load_settings(
     SettingsError for a value that cannot be used.
     """
     env = os.environ if environ is None else environ
-    data_dir = data_dir or _data_dir(_value(env, "data_dir"))
+    in_url, database_url = _database(_value(env, "database_url"))
+    data_dir = data_dir or _data_dir(_value(env, "data_dir"), in_url)
     if make:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     host = host or _value(env, "host") or "127.0.0.1"
@@ -128,6 +138,7 @@ def load_settings(
     secret = _secret(env, "secret") or (_kept_secret(data_dir / "secret") if make else b"")
     return Settings(
         data_dir=data_dir,
+        database_url=database_url,
         host=host,
         port=port,
         public_url=_public_url(_value(env, "public_url") or f"http://{_in_url(host)}:{port}"),
@@ -144,25 +155,60 @@ def _value(env: Mapping[str, str], setting: str) -> str:
     return env.get(ENVIRONMENT[setting], "").strip()
 
 
-def _data_dir(url: str) -> Path:
-    """Read `sqlite:///dir` (relative) or `sqlite:////dir` (absolute): a directory, as every part
-    of the data has a file of its own in it.
+def _data_dir(text: str, in_url: Path | None) -> Path:
+    """The directory that the one variable or the other names."""
+    variable = ENVIRONMENT["data_dir"]
+    path = Path(text) if text else None
+    if path is not None and path.is_file():
+        raise SettingsError(f"{variable} names a file; it must name a directory")
+    if path is not None and in_url is not None and path != in_url:
+        raise SettingsError(
+            f"{variable} and {ENVIRONMENT['database_url']} name different directories: set one"
+        )
+    return path or in_url or DEFAULT_DATA_DIR
+
+
+def _database(url: str) -> tuple[Path | None, str]:
+    """Read where the data lies: a directory, or the address of a PostgreSQL database.
+
+    `sqlite:///dir` is relative, `sqlite:////dir` absolute; a directory, as every part of the data
+    has a file of its own in it. No message repeats the address: it may hold a password.
     """
     if not url:
-        return DEFAULT_DATA_DIR
-    variable = ENVIRONMENT["data_dir"]
+        return None, ""
+    variable = ENVIRONMENT["database_url"]
     scheme, separator, rest = url.partition("://")
-    if scheme.startswith("postgres"):
-        raise SettingsError(
-            f"{variable}: PostgreSQL is not yet supported in this version; "
-            "use sqlite:///DIRECTORY, or leave it out for ./var"
-        )
+    if scheme in {"postgresql", "postgres"} and separator:
+        return None, _postgresql(f"postgresql://{rest}")
     if scheme != "sqlite" or not separator or not rest.startswith("/") or rest == "/":
-        raise SettingsError(f"{variable} must be sqlite:///DIRECTORY")
+        raise SettingsError(
+            f"{variable} must be sqlite:///DIRECTORY or postgresql://USER:PASSWORD@HOST/DATABASE"
+        )
     path = Path(rest[1:])
     if path.is_file():
         raise SettingsError(f"{variable} names a file; it must name a directory")
-    return path
+    return path, ""
+
+
+def _postgresql(url: str) -> str:
+    """Check an address as libpq reads it: several hosts and parameters are its own business."""
+    # Who keeps everything in SQLite does not wait for the driver.
+    from psycopg import ProgrammingError  # noqa: PLC0415
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
+    variable = ENVIRONMENT["database_url"]
+    try:
+        named = conninfo_to_dict(url).get("dbname")
+    except ProgrammingError:
+        # The driver's words repeat parts of the address.
+        raise SettingsError(
+            f"{variable} cannot be read; it must be like"
+            " postgresql://USER:PASSWORD@HOST:5432/DATABASE, with special characters"
+            " percent-encoded"
+        ) from None
+    if not named:
+        raise SettingsError(f"{variable} names no database: postgresql://HOST/DATABASE")
+    return url
 
 
 def _port(text: str) -> int:

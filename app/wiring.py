@@ -9,22 +9,29 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.engine import CampaignDecider, Engine, SnapshotFollower, clock_ms
-from app.log import SQLiteLog, SQLiteSnapshots, TurnHooks
+from app.follow_turn import FollowTurn
+from app.following import tail_of
+from app.log import TurnHooks
+from app.log.opening import open_log, open_snapshots
 from app.mail.letters import Letters
 from app.mail.news import News
 from app.mail.post import Mail
 from app.mail.running import MailRun
+from app.metrics import FOLLOWING, Meter, Report, Standing, read_report, remove_report, write_report
+from app.payments.metered import MeteredProvider
 from app.payments.port import PaymentProvider
 from app.payments.test_bank.bank import Bank
 from app.payments.test_bank.notifications import deliver_due
 from app.processes import Processes
+from app.processes.work import Work, open_work
 from app.search import SearchFollower, SearchIndex
+from app.seen import ForkedLogError, Witness, require_same_log
 from app.settings import Settings
 from app.stores.accounts import Accounts
 from app.stores.addresses import Addresses
@@ -52,6 +59,7 @@ from app.stores.reports import Reports
 from app.stores.sessions import Sessions
 from app.stores.shown_names import ShownNames
 from app.stores.staff_acts import StaffActs
+from app.views_watch import ViewsWatch
 from domain.state import Campaign
 from projections.rebuild import rebuild
 from projections.runner import Follower, StaleViewsError
@@ -59,6 +67,11 @@ from projections.views import Views
 
 SNAPSHOT_PAUSE_S: Final = 30.0
 BANK_PAUSE_S: Final = 0.25
+TICK_S: Final = 1.0
+"""How often a process says how it is, and the follower notes what it saw."""
+
+Role = Literal["whole", "web", "follow"]
+"""What a process does: all of it, answer requests, or follow the log."""
 
 _logger = logging.getLogger(__name__)
 
@@ -97,19 +110,38 @@ class Platform:
     """Everything that runs on one log, opened by `open_platform`.
 
     `clock` returns ms UTC and is the only clock of the platform; a simulation brings its own.
+    A process whose role is to answer requests opens nothing that follows the log: its `follower`
+    watches how far the views are that another process writes. `process` names it in metrics.
     """
 
     def __init__(
-        self, settings: Settings, people: AsyncEngine, clock: Callable[[], int], hooks: TurnHooks
+        self,
+        settings: Settings,
+        people: AsyncEngine,
+        clock: Callable[[], int],
+        hooks: TurnHooks,
+        role: Role,
+        process: str,
     ) -> None:
         self.settings = settings
         self.clock = clock
-        self.log = SQLiteLog(settings.log_path, hooks)
-        self.snapshots = SQLiteSnapshots(settings.data_dir / "snapshots.db")
+        self.role = role
+        self.meter = Meter(process)
+        self.log = open_log(settings.database_url, settings.log_path, hooks)
+        try:
+            require_same_log(settings.data_dir, self.log)
+        except ForkedLogError:
+            self.log.close()
+            raise
+        self.fork = ""
+        """Why the log is not the one that was seen here; empty while it is."""
+        self.snapshots = open_snapshots(settings.database_url, settings.data_dir / "snapshots.db")
         decider = CampaignDecider()
-        self.engine: Engine[Campaign] = Engine(self.log, self.snapshots, decider, clock=clock)
+        self.engine: Engine[Campaign] = Engine(
+            self.log, self.snapshots, decider, clock=clock, observer=self.meter
+        )
         self._people = people
-        self._people_sync = open_people_sync(settings.people_path)
+        self._people_sync = open_people_sync(settings)
         self.stores = Stores(
             people=People(people),
             accounts=Accounts(people),
@@ -139,29 +171,34 @@ class Platform:
         )
         self.mail = Mail(settings, people, clock)
         self.bank = Bank(settings.test_bank_path, notification_secret=settings.test_bank_secret)
-        self.provider: PaymentProvider = self.bank
+        self.provider: PaymentProvider = MeteredProvider(self.bank, self.meter)
         self.views = Views(settings.views_path)
-        self.follower = self._current_follower()
+        self._tail = tail_of(self.log)
+        self.follower = self._watch() if role == "web" else self._current_follower()
         self.search = SearchFollower(
             SearchIndex(settings.search_path, self.log.log_id),
             self.views,
             self._people_sync,
             self.log.log_id,
+            elsewhere=role == "web",
         )
+        self._turn = FollowTurn(settings.database_url, self.log.log_id)
         self.processes = Processes(
             self.log,
             self.engine,
             self.provider,
-            settings.work_path,
+            Work(open_work(settings)),
             methods=self._references,
             clock=clock,
             return_path=lambda campaign_id, no: f"/campaigns/{campaign_id}/pledges/{no}",
+            may_follow=self._turn.is_ours,
+            facts=self._tail,
         )
         mail = self.mail
         letters = Letters(
             people, self.views, self.engine, mail.renderer, mail.links, settings.secret
         )
-        self.news = News(people, self.log, letters, seen=self._seen, clock=clock)
+        self.news = News(people, self.log, letters, seen=self._seen, clock=clock, facts=self._tail)
         self.mail_run = MailRun(
             settings,
             self.log,
@@ -170,12 +207,20 @@ class Platform:
             mail.links,
             seen=self._seen,
             clock=clock,
+            may_follow=self._turn.is_ours,
+            facts=self._tail,
         )
         self._snapshots_due = SnapshotFollower(self.log, self.snapshots, decider)
         self._stop = threading.Event()
         self.stopping = False
         """Set when the server is told to stop: answers that last for minutes end at once."""
         self._threads: list[threading.Thread] = []
+        self._witness = Witness(settings.data_dir, self.log)
+
+    @property
+    def people(self) -> AsyncEngine:
+        """The database of the stores beside the log."""
+        return self._people
 
     def _seen(self) -> int:
         """How far the views have read the log."""
@@ -185,15 +230,18 @@ class Platform:
         found = resolve_methods(self._people_sync, method_ids)
         return {method_id: method.reference for method_id, method in found.items()}
 
+    def _watch(self) -> ViewsWatch:
+        return ViewsWatch(self.views, self.log.log_id)
+
     def _current_follower(self) -> Follower:
         """Follow the log with the views as they are, or made anew if another version made them."""
         log = self.log
         try:
-            return Follower(log.read, self.views, log_id=log.log_id)
+            return Follower(self._tail, self.views, log_id=log.log_id)
         except StaleViewsError:
             _logger.warning("the views are of another version: they are rebuilt from the log")
-            rebuild(log.read, self.settings.views_path, log_id=log.log_id)
-            return Follower(log.read, self.views, log_id=log.log_id)
+            rebuild(self._tail, self.settings.views_path, log_id=log.log_id)
+            return Follower(self._tail, self.views, log_id=log.log_id)
 
     def hear_bank(self) -> int:
         """Let the test bank send its news; return how many arrived."""
@@ -207,7 +255,14 @@ class Platform:
     # --- A server's threads ----------------------------------------------------------------------
 
     def start(self) -> None:
-        """Follow the log, run the processes, take snapshots, hear the bank; each in threads."""
+        """Follow the log, run the processes, take snapshots, hear the bank; each in threads.
+
+        A process that answers requests only says how it is.
+        """
+        self._tick()
+        self._thread("tick", partial(self._repeat, TICK_S, self._tick))
+        if self.role == "web":
+            return
         self.processes.start()
         for name, pause_s, work in (
             ("snapshots", SNAPSHOT_PAUSE_S, self._snapshots_due.take_due_snapshots),
@@ -223,7 +278,43 @@ class Platform:
         self._threads.append(thread)
         thread.start()
 
-    def _repeat(self, pause_s: float, work: Callable[[], int]) -> None:
+    def _tick(self) -> None:
+        """Note what was seen of the log, and say how this process is."""
+        try:
+            if self.role != "web":
+                self._witness.look()
+        except ForkedLogError as fault:
+            if not self.fork:
+                _logger.critical("%s", fault)
+            self.fork = str(fault)
+        finally:
+            write_report(self.settings.data_dir, self.report())
+
+    def report(self) -> Report:
+        """What this process counted, and where it follows, how that stands."""
+        standing = None if self.role == "web" else self.standing()
+        return self.meter.report(
+            waiting=self.engine.waiting, turned_away=self.engine.turned_away, standing=standing
+        )
+
+    def standing(self) -> Standing:
+        """How what follows the log stands, in whichever process of this machine."""
+        if self.role == "web":
+            report = read_report(self.settings.data_dir, FOLLOWING)
+            if report is None or report.standing is None:
+                nobody = "no process follows the log"
+                return Standing(nobody, nobody, nobody)
+            return report.standing
+        fault = self.follower.fault
+        return Standing(
+            "" if fault is None else f"{type(fault).__name__}: {fault}",
+            self.processes.fault,
+            self.mail_run.fault,
+            self.fork,
+            self._snapshots_due.position,
+        )
+
+    def _repeat(self, pause_s: float, work: Callable[[], object]) -> None:
         while not self._stop.wait(pause_s):
             try:
                 work()
@@ -237,6 +328,8 @@ class Platform:
         await asyncio.to_thread(self.mail_run.stop)
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
+        if self._threads:
+            remove_report(self.settings.data_dir, self.meter.process)
         self._threads.clear()
 
     async def close(self) -> None:
@@ -244,7 +337,10 @@ class Platform:
         await self.stop()
         await asyncio.to_thread(self.engine.close)
         self.processes.close()
+        self._turn.close()
         self.search.index.close()
+        if isinstance(self.follower, ViewsWatch):
+            self.follower.close()
         await self.views.close()
         self.bank.close()
         self.snapshots.close()
@@ -259,10 +355,19 @@ async def open_platform(
     *,
     clock: Callable[[], int] = clock_ms,
     hooks: TurnHooks | None = None,
+    role: Role = "whole",
+    process: str = FOLLOWING,
 ) -> AsyncIterator[Platform]:
-    """Open everything in the data directory; nothing runs in the background until `start`."""
-    people = await open_people(settings.people_path)
-    platform = Platform(settings, people, clock, hooks or TurnHooks())
+    """Open what a process of this role needs; nothing runs in the background until `start`.
+
+    Raises ForkedLogError where the log is not the one that was seen in this data directory.
+    """
+    people = await open_people(settings)
+    try:
+        platform = Platform(settings, people, clock, hooks or TurnHooks(), role, process)
+    except BaseException:
+        await people.dispose()
+        raise
     try:
         yield platform
     finally:

@@ -102,9 +102,9 @@ class _EarlyAnswers:
         """Remember each turn's commands on their way into it."""
         turn = engine._turn  # noqa: SLF001 - a bug is planted where it would grow
 
-        def remembering(batch: list[Entry]) -> None:
+        def remembering(batch: list[Entry]) -> int:
             self._batch = batch
-            turn(batch)
+            return turn(batch)
 
         setattr(engine, "_turn", remembering)  # noqa: B010 - a method of one object is replaced
         self._engine = engine

@@ -5,8 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import socket
 import time
-import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Final
@@ -18,12 +17,23 @@ from app.settings import Settings, load_settings
 from app.stores.channels import Channel
 from app.wiring import Platform, open_platform
 from bench import crash_server
-from domain.commands import ApproveCampaign, LaunchCampaign, SubmitCampaign
-from domain.money import MAX_AMOUNT_MINOR
-from domain.terms import DAY_MS, CollectAt, Reward, Submission, Terms
+from bench.campaigns import CURRENCY, new_id, opening
+from domain.terms import CollectAt, Reward, Terms
+
+__all__ = [
+    "CURRENCY",
+    "HOST",
+    "Backer",
+    "LiveCampaign",
+    "NotServing",
+    "Offer",
+    "ServerProcess",
+    "Stage",
+    "new_id",
+    "prepare",
+]
 
 HOST: Final = "127.0.0.1"
-CURRENCY: Final = "CNY"
 UP_WITHIN_S: Final = 60.0
 """A server that does not listen after this many seconds is a fault of its own."""
 
@@ -33,11 +43,6 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
     ["bench.crash_server", "bench.crash_clients", "app.audit.replay", "app.audit.verify"]
 )
-
-
-def new_id() -> str:
-    """A random id."""
-    return str(uuid.uuid4())
 
 
 class Offer(Struct, frozen=True):
@@ -80,12 +85,17 @@ class Stage(Struct, frozen=True):
         return {"authorization": f"Bearer {self.token}"}
 
 
-async def prepare(data_dir: Path, offers: Sequence[Offer], backers: int) -> Stage:
-    """Fill a new data directory: a channel, live campaigns, backers and a key that imports."""
-    settings = load_settings({}, data_dir=data_dir, host=HOST, port=_free_port())
+async def prepare(
+    data_dir: Path, offers: Sequence[Offer], backers: int, environ: Mapping[str, str] | None = None
+) -> Stage:
+    """Fill a new data directory: a channel, live campaigns, backers and a key that imports.
+
+    `environ` may name a database, which has to be migrated.
+    """
+    settings = load_settings(environ or {}, data_dir=data_dir, host=HOST, port=_free_port())
     async with open_platform(settings) as platform:
         stores, at = platform.stores, clock_ms()
-        channel, staff, creator = new_id(), new_id(), new_id()
+        channel, staff = new_id(), new_id()
         await stores.channels.save(
             Channel(
                 id=channel,
@@ -107,7 +117,7 @@ async def prepare(data_dir: Path, offers: Sequence[Offer], backers: int) -> Stag
             )
             for backer, reference in zip(ids, references, strict=True)
         ]
-        campaigns = [_launch(platform, offer, channel, staff, creator) for offer in offers]
+        campaigns = [_launch(platform, offer, channel) for offer in offers]
         platform.follower.catch_up()
     return Stage(
         settings,
@@ -117,34 +127,15 @@ async def prepare(data_dir: Path, offers: Sequence[Offer], backers: int) -> Stag
     )
 
 
-def _launch(
-    platform: Platform, offer: Offer, channel: str, staff: str, creator: str
-) -> LiveCampaign:
+def _launch(platform: Platform, offer: Offer, channel: str) -> LiveCampaign:
     campaign_id = new_id()
     rewards = tuple(
         Reward(reward_id=new_id(), price_minor=50_00, limit=limit) for limit in offer.limits
     )
-    submission = Submission(
-        creator=creator,
-        model="flexible" if offer.collect_at == "pledge" else "all_or_nothing",
-        currency=CURRENCY,
-        goal_minor=MAX_AMOUNT_MINOR,
-        deadline_at=clock_ms() + 30 * DAY_MS,
-        terms=Terms(collect_at=offer.collect_at),
-        rewards=rewards,
-    )
-    submit, by_staff = platform.engine.submit, f"staff:{staff}"
-    submit(
-        SubmitCampaign(
-            campaign_id=campaign_id,
-            by=f"creator:{creator}",
-            command_id=new_id(),
-            channel=channel,
-            submission=submission,
-        )
-    )
-    submit(ApproveCampaign(campaign_id=campaign_id, by=by_staff, command_id=new_id()))
-    submit(LaunchCampaign(campaign_id=campaign_id, by=by_staff, command_id=new_id()))
+    for command in opening(
+        campaign_id, channel=channel, rewards=rewards, collect_at=offer.collect_at
+    ):
+        platform.engine.submit(command)
     return LiveCampaign(campaign_id, rewards)
 
 

@@ -4,18 +4,21 @@ Each page is asked for by an ASGI call within this process: no network, no serve
 the page made anew each time (as for a signed-in backer), `kept` the page that visitors without a
 session get while nothing changes, `unchanged` the answer to a browser that has it already.
 
-    .venv/bin/python -m bench.page_rate [--pledges 500] [--requests 300]
+    python -m bench.page_rate [--quick] [--json FILE] [--pledges 500] [--requests 300]
+
+In the measured path: the whole application with its middleware, sessions, security headers, the
+view's queries, the template and the language. Not in it: the server and the network, for which see
+`http_rate`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
+import statistics
 import tempfile
 import time
-import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,68 +30,18 @@ from litestar.template import TemplateConfig
 from litestar.testing import RequestFactory
 
 from app.asgi import create_app
-from app.engine import clock_ms
 from app.settings import load_settings
 from app.web.public.page_cache import cache_of
 from app.wiring import Platform, open_platform
-from domain import commands as c
-from domain.terms import DAY_MS, Reward, Submission, Terms
-
-STAFF = f"staff:{uuid.uuid4()}"
-
-
-def _id() -> str:
-    return str(uuid.uuid4())
+from bench.campaigns import pledges, require_done
+from bench.http_server import open_campaigns
+from bench.results import RUNS, Result, arguments, publish
 
 
-async def _campaign(platform: Platform, pledges: int) -> str:
+async def _campaign(platform: Platform, count: int) -> str:
     """A live campaign with a story, rewards and so many pledges."""
-    at, campaign_id = clock_ms(), _id()
-    content = platform.stores.content
-    creator = await platform.stores.people.add_person("creator", display_name="Sample team", at=at)
-    story = "## Why\n\n" + "\n\n".join(["A paragraph of **some** forty words. " * 6] * 12)
-    text = await content.put(
-        {"title": "A sample campaign", "blurb": "For a measurement.", "story": story}, at=at
-    )
-    reward = await content.put({"title": "A poster", "description": "Rolled."}, at=at)
-    submission = Submission(
-        creator=creator,
-        model="all_or_nothing",
-        currency="CNY",
-        goal_minor=8_000_000,
-        deadline_at=at + 30 * DAY_MS,
-        terms=Terms(),
-        text=text,
-        rewards=tuple(
-            Reward(reward_id=_id(), price_minor=12_000, limit=500, text=reward) for _ in range(6)
-        ),
-    )
-    who: dict[str, Any] = {"campaign_id": campaign_id}
-    for command in (
-        c.SubmitCampaign(
-            **who, by=f"creator:{creator}", command_id=_id(), channel=_id(), submission=submission
-        ),
-        c.ApproveCampaign(**who, by=STAFF, command_id=_id()),
-        c.LaunchCampaign(**who, by=f"creator:{creator}", command_id=_id()),
-    ):
-        await platform.engine.submit_async(command)
-    backers = await platform.stores.people.mint_backers(pledges, at=at)
-
-    async def give(backer: str) -> None:
-        await platform.engine.submit_async(
-            c.MakePledge(
-                **who,
-                by=f"backer:{backer}",
-                command_id=(pledge_id := _id()),
-                pledge_id=pledge_id,
-                backer=backer,
-                amount_minor=10_000,
-                currency="CNY",
-                payment_method=_id(),
-            )
-        )
-
-    await asyncio.gather(*map(give, backers))
+    (campaign_id,) = await open_campaigns(platform, 1)
+    require_done(await platform.engine.submit_many_async(pledges([campaign_id], count)))
     platform.follower.catch_up()
     return campaign_id
 
@@ -130,11 +83,12 @@ def _empty() -> Litestar:
     )
 
 
-async def _measure(pledges: int, requests: int) -> dict[str, Any]:
+async def _costs(count: int, requests: int) -> tuple[dict[str, float], int]:
+    """CPU milliseconds of each kind of request, and the page's size in bytes."""
     with tempfile.TemporaryDirectory() as folder:
         settings = load_settings({}, data_dir=Path(folder))
         async with open_platform(settings) as platform:
-            campaign_id = await _campaign(platform, pledges)
+            campaign_id = await _campaign(platform, count)
             app = create_app(platform)
             path = f"/campaigns/{campaign_id}"
             cache = cache_of(platform)
@@ -158,10 +112,10 @@ async def _measure(pledges: int, requests: int) -> dict[str, Any]:
 
             costs = {}
             for name, once in (
-                ("empty", empty),
-                ("rendered", rendered),
-                ("kept", kept),
-                ("unchanged", unchanged),
+                ("an empty template", empty),
+                ("rendered anew", rendered),
+                ("kept for visitors", kept),
+                ("unchanged, a browser has it", unchanged),
             ):
                 for _ in range(20):
                     await once()
@@ -169,24 +123,33 @@ async def _measure(pledges: int, requests: int) -> dict[str, Any]:
                 for _ in range(requests):
                     await once()
                 costs[name] = (time.process_time() - began) / requests * 1000
-    return {
-        "pledges": pledges,
-        "bytes": len(body),
-        "cpu_ms": {name: round(cost, 3) for name, cost in costs.items()},
-        "times_an_empty_template": {
-            name: round(cost / costs["empty"], 1) for name, cost in costs.items()
-        },
-        "load": os.getloadavg()[0],
-    }
+    return costs, len(body)
+
+
+def measure(asked: argparse.Namespace) -> Iterator[Result]:
+    """Measure each kind of request."""
+    runs, requests = (1, 10) if asked.quick else (RUNS, asked.requests)
+    found = [asyncio.run(_costs(asked.pledges, requests)) for _ in range(runs)]
+    size = found[0][1]
+    for name in found[0][0]:
+        cost = tuple(costs[name] for costs, _ in found)
+        times = statistics.median(costs[name] / costs["an empty template"] for costs, _ in found)
+        yield Result(
+            name=f"a campaign's page, {name}" if name != "an empty template" else name,
+            unit="ms CPU",
+            runs=cost,
+            ratio=f"{times:,.1f} times an empty template" if times != 1 else "",
+            note=f"{asked.pledges:,} pledges, {size:,} bytes" if name == "rendered anew" else "",
+        )
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--pledges", type=int, default=500)
     parser.add_argument("--requests", type=int, default=300)
-    given = parser.parse_args()
-    print(json.dumps(asyncio.run(_measure(given.pledges, given.requests)), indent=2))
+    asked = parser.parse_args()
+    publish(measure(asked), asked, "page_rate")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How long a search over 50,000 campaigns takes, from the query to the cards of the page.
 
-    python -m bench.search_rate [--campaigns N] [--queries N]
+    python -m bench.search_rate [--quick] [--json FILE] [--campaigns N] [--queries N]
 
 The campaigns are synthetic: sentences of a few thousand words, English and Chinese, whose
 frequencies fall as they do in real texts, so that some words stand in nearly every campaign and
@@ -14,16 +14,18 @@ import argparse
 import random
 import time
 import uuid
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Iterator, Sequence
 
 from app.search.index import Entry, Order, SearchIndex, State, Wanted, Words
 from app.web.categories import CATEGORIES
+from bench.databases import directory
+from bench.results import RUNS, Result, arguments, publish
 
 DAY_MS = 86_400_000
 NOW = 1_770_000_000_000
 STATES: tuple[State, ...] = ("live", "well", "otherwise")
 BATCH = 1_000
+SHARES = (50, 95, 99)
 
 
 def vocabulary(chance: random.Random) -> list[str]:
@@ -100,34 +102,53 @@ def questions(count: int, chance: random.Random, words: list[str]) -> list[Wante
     return found
 
 
+def measure(asked: argparse.Namespace) -> Iterator[Result]:
+    """Fill an index, then ask it: each run has other questions."""
+    runs, campaigns, queries = RUNS, asked.campaigns, asked.queries
+    if asked.quick:
+        runs, campaigns, queries = 1, 2_000, 100
+    chance = random.Random(7)
+    words = vocabulary(chance)
+    with directory() as folder:
+        index = SearchIndex(folder / "search.db", "bench")
+        began = time.perf_counter()
+        fill(index, campaigns, chance, words)
+        rate = campaigns / (time.perf_counter() - began)
+        yield Result(
+            name=f"{campaigns:,} campaigns put into the index", unit="campaigns/s", runs=(rate,)
+        )
+        found = [ask(index, questions(queries, chance, words)) for _ in range(runs)]
+        index.close()
+    for share in SHARES:
+        places = [(len(times) * share // 100, times, spent) for times, spent in found]
+        yield Result(
+            name=f"{share} % of {queries:,} searches within",
+            unit="ms",
+            runs=tuple(times[place] for place, times, _ in places),
+            note=f"{places[-1][2][places[-1][0]]:.1f} ms of it computing",
+        )
+    slowest = tuple(times[-1] for times, _ in found)
+    yield Result(name="the slowest", unit="ms", runs=slowest)
+
+
+def ask(index: SearchIndex, wanted: Sequence[Wanted]) -> tuple[list[float], list[float]]:
+    """How long each search took, and how long of it was computing, in ms and in order."""
+    times, spent = [], []
+    for one in wanted:
+        began, worked = time.perf_counter(), time.thread_time()
+        index.find(one)
+        spent.append((time.thread_time() - worked) * 1000)
+        times.append((time.perf_counter() - began) * 1000)
+    return sorted(times), sorted(spent)
+
+
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = arguments(__doc__)
     parser.add_argument("--campaigns", type=int, default=50_000)
     parser.add_argument("--queries", type=int, default=2_000)
     asked = parser.parse_args()
-    chance = random.Random(7)
-    words = vocabulary(chance)
-    with TemporaryDirectory() as folder:
-        index = SearchIndex(Path(folder) / "search.db", "bench")
-        began = time.perf_counter()
-        fill(index, asked.campaigns, chance, words)
-        seconds = time.perf_counter() - began
-        print(f"{asked.campaigns:,} campaigns indexed in {seconds:.1f} s")
-        times, spent = [], []
-        for wanted in questions(asked.queries, chance, words):
-            began, worked = time.perf_counter(), time.thread_time()
-            index.find(wanted)
-            spent.append((time.thread_time() - worked) * 1000)
-            times.append(((time.perf_counter() - began) * 1000, wanted))
-        times.sort(key=lambda each: each[0])
-        spent.sort()
-        for share in (50, 95, 99):
-            place = len(times) * share // 100
-            print(f"p{share} {times[place][0]:.1f} ms, {spent[place]:.1f} ms of it computing")
-        slowest, wanted = times[-1]
-        print(f"slowest {slowest:.1f} ms: {wanted}")
-        index.close()
+    publish(measure(asked), asked, "search_rate")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ accounts there are is `docs/accounting.md`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from domain import events as e
@@ -28,6 +29,7 @@ WRITTEN_OFF: Final = "Expenses:WrittenOff"
 SUSPENSE: Final = "Liabilities:Suspense"
 
 
+@lru_cache(maxsize=256)
 def clearing(provider: str) -> str:
     """What the provider holds for us."""
     return f"Assets:Provider:{provider}:Clearing"
@@ -55,18 +57,22 @@ def receivable(stream: str) -> str:
 
 def postings(event: e.Event) -> tuple[Posting, ...]:
     """The journal entry of a fact; empty where no money moved."""
-    rule = _RULES.get(type(event))
-    if rule is None:
+    entry = lines(event)
+    if not entry:
         return ()
-    currency: str = event.currency  # type: ignore[attr-defined] # every fact in _RULES has one
+    currency: str = event.currency  # type: ignore[attr-defined] # every fact with lines has one
     return tuple(
-        Posting(account, amount_minor, currency)
-        for account, amount_minor in rule(event)
-        if amount_minor
+        Posting(account, amount_minor, currency) for account, amount_minor in entry if amount_minor
     )
 
 
 _Lines = list[tuple[str, int]]
+
+
+def lines(event: e.Event) -> _Lines:
+    """The same as bare (account, amount) pairs in the fact's currency; an amount may be 0."""
+    rule = _RULES.get(type(event))
+    return [] if rule is None else rule(event)
 
 
 def _campaign(stream: str) -> str:

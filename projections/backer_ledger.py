@@ -6,7 +6,7 @@ written for what follows. Those from `charged` on sum to what is held of the ple
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.ids import is_id
 from projections.facts import MAX_NO, Fact, pledge_key
+from projections.new_pledges import Together
 from projections.pledge_book import PledgeBook
 from projections.pledges import (
     BY_BACKER,
@@ -24,7 +25,7 @@ from projections.pledges import (
     PLEDGES,
     Kind,
     PledgeRow,
-    bits_of,
+    found_by,
 )
 from projections.rows import append_to, table
 
@@ -78,7 +79,7 @@ class LedgerFold:
         if len(self._lines) > MOST_LINES:
             self.write()
 
-    def fold(self, facts: Sequence[Fact]) -> None:
+    def fold(self, _facts: Sequence[Fact], _made: Iterable[Together]) -> None:
         """Everything is told by the book of pledges."""
 
     def write(self) -> None:
@@ -181,7 +182,7 @@ async def pledges_of(
     if not is_id(backer):
         return []
     pledges = PLEDGES.table.c
-    mine = select(BY_BACKER.c.pledge).where(BY_BACKER.c.bits == bits_of(backer))
+    mine = found_by(BY_BACKER, [backer])
     wanted = _pledges().where(pledges.key.in_(mine), pledges.backer == backer)
     newest = wanted.order_by(pledges.position.desc()).limit(limit).offset(offset)
     return [_line(found) for found in await conn.execute(newest)]
@@ -202,7 +203,7 @@ async def pledge_by_id(
     """A campaign's pledge by the id that its client made."""
     if not is_id(pledge_id):
         return None
-    candidates = select(BY_ID.c.pledge).where(BY_ID.c.bits == bits_of(pledge_id))
+    candidates = found_by(BY_ID, [pledge_id])
     wanted = _pledges().where(
         PLEDGES.table.c.key.in_(candidates),
         PLEDGES.table.c.pledge_id == pledge_id,

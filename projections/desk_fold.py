@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -12,6 +12,7 @@ from domain import events as e
 from domain.codec import tag_of
 from domain.ids import role_of
 from projections.facts import Fact, day_of, iso_day
+from projections.new_pledges import Together, cost_minor
 from projections.pledge_book import PledgeBook
 from projections.pledges import NO_LINES, PledgeRow, Standing, lines_of
 from projections.rows import Rows, Shape, Sums, Totals, append_to, table
@@ -143,8 +144,9 @@ class DeskFold:
         self._discrepancies = Rows(DISCREPANCIES, conn)
         self._deeds: list[tuple[int, int, int, str, str, int, int]] = []
         book.standing_changed.append(self._pledge_changed)
+        book.made_together.append(self._made_together)
 
-    def fold(self, facts: Sequence[Fact]) -> None:
+    def fold(self, facts: Sequence[Fact], _made: Iterable[Together]) -> None:
         """Note deeds and discrepancies."""
         for fact in facts:
             event: Any = fact.event
@@ -185,6 +187,14 @@ class DeskFold:
         deed = (fact.campaign, fact.position, event.at, event.by, tag_of(event), no, amount_minor)
         self._deeds.append(deed)
 
+    def _made_together(self, some: Together) -> None:
+        campaign, rest_minor = some.campaign, some.amount_minor
+        self._states.add((campaign, "made"), some.pledges, rest_minor)
+        if some.lines != NO_LINES:
+            rest_minor -= self._count_rewards(campaign, some.day, some.lines, some.pledges)
+        if some.beyond:
+            self._reward_days.add((campaign, NO_REWARD, some.day), some.beyond, 0, rest_minor)
+
     def _pledge_changed(self, row: PledgeRow, was: Standing | None, now: Standing) -> None:
         if was is not None:
             self._count(row, was, -1)
@@ -204,14 +214,14 @@ class DeskFold:
             for line in lines_of(stands.lines):
                 self._deliveries.add((campaign, line.reward_id), sign, sign * line.quantity)
 
-    def _count_rewards(self, campaign: int, day: int, lines: str, sign: int) -> int:
-        """Count a pledge's rewards; return what they come to."""
+    def _count_rewards(self, campaign: int, day: int, lines: str, pledges: int) -> int:
+        """Count the rewards of so many pledges; return what they come to."""
         total_minor = 0
         for line in lines_of(lines):
-            cost_minor = sign * line.quantity * (line.price_minor + line.shipping_minor)
+            cost = pledges * cost_minor(line)
             key = campaign, line.reward_id, day
-            self._reward_days.add(key, sign, sign * line.quantity, cost_minor)
-            total_minor += cost_minor
+            self._reward_days.add(key, pledges, pledges * line.quantity, cost)
+            total_minor += cost
         return total_minor
 
     def write(self) -> None:

@@ -6,7 +6,7 @@ written: the follower stops.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.codec import tag_of
 from domain.ledger import Posting, postings
 from projections.facts import Fact
+from projections.new_pledges import Together
 from projections.pledge_book import PledgeBook
 from projections.pledges import CAMPAIGNS
 from projections.rows import Rows, Shape, append_to, table
@@ -103,19 +104,23 @@ class JournalFold:
         self._entries: list[tuple[int, int, int, str]] = []
         self._postings: list[tuple[int, int, int, int]] = []
 
-    def fold(self, facts: Sequence[Fact]) -> None:
+    def fold(self, facts: Sequence[Fact], _made: Iterable[Together]) -> None:
         """Post what moved money. Raises UnbalancedEntryError."""
         entries = [(fact, lines) for fact in facts if (lines := postings(fact.event))]
         self._accounts.load({line.account for _, lines in entries for line in lines})
+        used: dict[tuple[str, str], AccountRow] = {}
         for fact, lines in entries:
             _require_balance(fact, lines)
-            event = fact.event
-            self._entries.append((fact.position, fact.campaign, event.at, tag_of(event)))
+            event, position = fact.event, fact.position
+            self._entries.append((position, fact.campaign, event.at, tag_of(event)))
             for number, line in enumerate(lines):
-                account = self._account(fact, number, line)
-                account.balance_minor += line.amount_minor
-                self._accounts.put(account)
-                self._postings.append((fact.position, number, account.number, line.amount_minor))
+                name, amount_minor, currency = line
+                account = used.get((name, currency))
+                if account is None:
+                    account = used[name, currency] = self._account(fact, number, line)
+                    self._accounts.put(account)
+                account.balance_minor += amount_minor
+                self._postings.append((position, number, account.number, amount_minor))
 
     def _account(self, fact: Fact, number: int, line: Posting) -> AccountRow:
         known = self._accounts.get((line.account, line.currency))
@@ -137,8 +142,8 @@ class JournalFold:
 
 def _require_balance(fact: Fact, lines: Sequence[Posting]) -> None:
     sums: dict[str, int] = {}
-    for line in lines:
-        sums[line.currency] = sums.get(line.currency, 0) + line.amount_minor
+    for _, amount_minor, currency in lines:
+        sums[currency] = sums.get(currency, 0) + amount_minor
     if any(sums.values()):
         raise UnbalancedEntryError(f"position {fact.position}: an entry sums to {sums}, not to 0")
     assert len(lines) < MOST_LINES, "an entry has more lines than an account number can tell apart"

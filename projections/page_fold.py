@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -14,9 +14,10 @@ from domain.figures import Figures, apply
 from domain.state import Phase
 from domain.terms import Line, Reward, Submission
 from projections.facts import Fact, day_of
+from projections.new_pledges import Together
 from projections.pledge_book import PledgeBook
 from projections.pledges import NO_LINES, PledgeRow, Standing, lines_of
-from projections.rows import Rows, Shape, Sums, Totals, append_to, table
+from projections.rows import Rows, Shape, Sums, Totals, add_to, append_to, table
 
 PARTS: Final = 1000
 """More than the rewards and needs that one fact can bring; their order is made of position and
@@ -179,6 +180,11 @@ DAYS: Final = _DAYS.table
 UPDATES: Final = table("campaign_updates", UpdateRow, ["campaign", "position"])
 STORIES: Final = table("campaign_stories", StoryRow, ["campaign", "position"])
 
+_PLEDGED, _PLEDGES, _BACKERS, _POSITION = range(4)
+_more_pledges: Final = add_to(
+    PAGES, ["campaign"], ["pledged_minor", "pledges", "backers"], last="position"
+)
+_more_stock: Final = add_to(REWARDS, ["campaign", "reward_id"], ["claimed", "held"])
 _append_updates: Final = append_to(UPDATES)
 _append_stories: Final = append_to(STORIES)
 _lines: Final = msgspec.json.Decoder(tuple[Line, ...])
@@ -215,12 +221,19 @@ class PagesFold:
         self.stories: list[tuple[int, int, int, str, str]] = []
         self._days = Sums(_DAYS, conn)
         self._stock: dict[tuple[int, str], list[int]] = {}
-        self._backers: dict[int, int] = {}
+        self._more: dict[int, list[int]] = {}
         book.standing_changed.append(self._pledge_changed)
+        book.made_together.append(self._made_together)
         book.backers_changed.append(self._backers_changed)
 
-    def fold(self, facts: Sequence[Fact]) -> None:
+    def fold(self, facts: Sequence[Fact], made: Iterable[Together]) -> None:
         """Change the pages as the facts say, in their order."""
+        for some in made:
+            more = self._more_of(some.campaign)
+            more[_PLEDGED] += some.amount_minor
+            more[_PLEDGES] += some.pledges
+            more[_POSITION] = max(more[_POSITION], some.position)
+            self._days.add((some.campaign, some.day), some.amount_minor, some.pledges)
         self.pages.load({fact.campaign for fact in facts})
         touched: dict[int, PageRow] = {}
         for fact in facts:
@@ -229,7 +242,9 @@ class PagesFold:
             if page is None:
                 page = touched[campaign] = self.pages.get(campaign) or _new_page(fact)
             kind = type(event)
-            if kind in _MOVES:
+            if kind is e.PledgeMade:
+                pass  # it ends a hold; its figures are in the sums
+            elif kind in _MOVES:
                 pledged, pledges = page.pledged_minor, page.pledges
                 charged = page.charged_minor
                 apply(page, event)
@@ -254,13 +269,24 @@ class PagesFold:
         if now.claims_stock and now.lines != NO_LINES:
             self.take(row.campaign, lines_of(now.lines), claimed=1)
 
+    def _made_together(self, some: Together) -> None:
+        if some.lines != NO_LINES:
+            self.take(some.campaign, lines_of(some.lines), claimed=some.pledges)
+
     def _backers_changed(self, campaign: int, change: int) -> None:
-        self._backers[campaign] = self._backers.get(campaign, 0) + change
+        self._more_of(campaign)[_BACKERS] += change
+
+    def _more_of(self, campaign: int) -> list[int]:
+        """What is added to a page that need not be read for it."""
+        more = self._more.get(campaign)
+        if more is None:
+            more = self._more[campaign] = [0, 0, 0, 0]
+        return more
 
     def take(
         self, campaign: int, lines: Sequence[Line], *, claimed: int = 0, held: int = 0
     ) -> None:
-        """Count lines as claimed or held (1), or not any more (-1)."""
+        """Count the lines of so many pledges as claimed or held; of fewer than 0: not any more."""
         for line in lines:
             stock = self._stock.setdefault((campaign, line.reward_id), [0, 0])
             stock[0] += claimed * line.quantity
@@ -273,18 +299,8 @@ class PagesFold:
 
     def write(self) -> None:
         """Write the pages."""
-        self.rewards.load({campaign for campaign, _ in self._stock})
-        for key, (claimed, held) in self._stock.items():
-            reward = self.rewards.get(key)
-            assert reward is not None, "a pledge names a reward that was never offered"
-            reward.claimed += claimed
-            reward.held += held
-            self.rewards.put(reward)
-        for campaign, change in self._backers.items():
-            page = self.pages.get(campaign)
-            assert page is not None, "a pledge is of a campaign"
-            page.backers += change
-            self.pages.put(page)
+        self._add_stock()
+        self._add_more()
         for rows in (
             *(self.pages, self.rewards, self.needs, self.milestones, self.members),
             *(self.offers, self.holds),
@@ -294,6 +310,36 @@ class PagesFold:
         _append_stories.write(self._conn, sorted(self.stories))
         self._days.write()
 
+    def _add_stock(self) -> None:
+        """Count stock on the rewards, without reading those that nothing else changes."""
+        more = []
+        for (campaign, reward_id), (claimed, held) in sorted(self._stock.items()):
+            reward = self.rewards.here((campaign, reward_id))
+            if reward is None:
+                more.append((campaign, reward_id, claimed, held))
+            else:
+                reward.claimed += claimed
+                reward.held += held
+                self.rewards.put(reward)
+        changed = _more_stock.write(self._conn, more)
+        assert changed == len(more), "a pledge names a reward that was never offered"
+
+    def _add_more(self) -> None:
+        """The same for the pages."""
+        others = []
+        for campaign, more in sorted(self._more.items()):
+            page = self.pages.here(campaign)
+            if page is None:
+                others.append((campaign, *more))
+            else:
+                page.pledged_minor += more[_PLEDGED]
+                page.pledges += more[_PLEDGES]
+                page.backers += more[_BACKERS]
+                page.position = max(page.position, more[_POSITION])
+                self.pages.put(page)
+        changed = _more_pledges.write(self._conn, others)
+        assert changed == len(others), "a pledge is of a campaign"
+
 
 def _new_page(fact: Fact) -> PageRow:
     bare = fact.event.stream.removeprefix("campaign:")
@@ -302,7 +348,6 @@ def _new_page(fact: Fact) -> PageRow:
 
 _MOVES: Final = frozenset(
     (
-        e.PledgeMade,
         e.PledgeRevised,
         e.PledgeWithdrawn,
         e.PledgeDropped,
@@ -312,7 +357,7 @@ _MOVES: Final = frozenset(
         e.CampaignCancelled,
     )
 )
-"""Facts that a day's progress counts."""
+"""Facts that a day's progress counts, beside new pledges."""
 
 
 # --- What each fact changes, beside the figures --------------------------------------------------

@@ -8,16 +8,17 @@ however large the campaign is.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from sqlite3 import IntegrityError
+from typing import Final, TypeAlias
 
 import msgspec
+import numpy as np
 from sqlalchemy import Connection
 
 from projections.facts import MAX_NO, NO_BITS, Fact, pledge_key
+from projections.new_pledges import MadeTogether, NewPledges
 from projections.pledges import (
-    BY_BACKER,
-    BY_ID,
     CAMPAIGNS,
     DISPUTES,
     PAYOUTS,
@@ -32,6 +33,13 @@ from projections.pledges import (
     standing,
 )
 from projections.rows import Rows, append_to, as_json
+from projections.seen import SeenBackers, bits_of_all
+
+_Pairs: TypeAlias = Collection[tuple[int, str]]
+"""Campaigns' keys, each with a backer."""
+
+BITS: Final = 32
+"""How many bits of an id are looked for; see `bits_of`."""
 
 CHUNK: Final = 5_000
 """How many pledges a fact about many goes through at a time."""
@@ -53,25 +61,23 @@ class FactsDisagreeError(Exception):
     """A fact does not follow from those before it: the log was not written by these rules."""
 
 
-_append_backers: Final = append_to(BY_BACKER)
-_append_ids: Final = append_to(BY_ID)
 _append_shares: Final = append_to(SHARES)
 
 _BACKING: Final = """
+    WITH RECURSIVE segments(number) AS (
+        SELECT 0 UNION ALL SELECT number + 1 FROM segments
+        WHERE number < (SELECT max(segment) FROM pledges_by_backer)
+    )
     SELECT json_group_array(asked.key) FROM json_each(?) AS asked
     WHERE EXISTS (
-        SELECT 1 FROM pledges_by_backer AS found JOIN pledges ON pledges.key = found.pledge
-        WHERE found.bits = asked.value ->> 0
+        SELECT 1 FROM segments CROSS JOIN pledges_by_backer AS found
+        ON found.segment = segments.number AND found.bits = asked.value ->> 0
         AND found.pledge BETWEEN asked.value ->> 1 AND asked.value ->> 2
-        AND pledges.backer = asked.value ->> 3
+        CROSS JOIN pledges ON pledges.key = found.pledge
+        WHERE pledges.backer = asked.value ->> 3
         AND pledges.status NOT IN ('withdrawn', 'dropped', 'released')
     )"""
 """Which of the asked (bits, first key, last key, backer) have a pledge that counts."""
-
-_KNOWN_BITS: Final = """
-    SELECT json_group_array(bits) FROM pledges_by_backer
-    WHERE bits IN (SELECT value FROM json_each(?))"""
-"""Which bits of ids were seen: those of new backers, the most of all, hardly ever."""
 
 _GIVEN: Final = """
     SELECT json_group_array(json_array(pledge, amount_minor)) FROM (
@@ -91,19 +97,20 @@ class PledgeBook:
     written, in an order that is not that of the facts, so they may only add up.
     """
 
-    def __init__(self, conn: Connection) -> None:
+    def __init__(self, conn: Connection, seen: SeenBackers, made: NewPledges) -> None:
         self._conn = conn
+        self._seen = seen
+        self._made = made
         self.campaigns = Rows(CAMPAIGNS, conn)
         self.pledges = Rows(PLEDGES, conn)
         self.refunds = Rows(REFUNDS, conn)
         self.disputes = Rows(DISPUTES, conn)
         self.payouts = Rows(PAYOUTS, conn)
         self.shares: list[tuple[int, int, int]] = []
-        self._by_backer: list[tuple[int, int]] = []
-        self._by_id: list[tuple[int, int]] = []
         self._before: dict[int, Standing | None] = {}
         self._fresh: defaultdict[int, list[int]] = defaultdict(list)
         self.standing_changed: list[StandingChanged] = []
+        self.made_together: list[MadeTogether] = []
         self.backers_changed: list[BackersChanged] = []
         self.money_moved: list[MoneyMoved] = []
 
@@ -123,15 +130,18 @@ class PledgeBook:
                     gained.add((row.campaign, row.backer))
                 elif was is not None:
                     lost.add((row.campaign, row.backer))
-        moved = list(gained | lost)
-        backed = self._backing(moved)
+        changes = self._count_made(gained)
+        moved = gained | lost
+        backed = self._backing(moved)  # before any row of this batch can be found
+        if not self._made.written:
+            self._seen.add(self._made.bits, self._made.campaigns)
+            try:
+                self._made.write(self._conn)
+            except IntegrityError as fault:
+                last = self._made.last
+                raise FactsDisagreeError(f"up to position {last} a pledge is made twice") from fault
         self.pledges.write()
-        self._before.clear()
-        for append, found in ((_append_backers, self._by_backer), (_append_ids, self._by_id)):
-            append.write(self._conn, sorted(found))
-            found.clear()
-        back = gained | self._backing(list(lost - gained))
-        changes: defaultdict[int, int] = defaultdict(int)
+        back = gained | self._backing(lost - gained)
         for pair in moved:
             changes[pair[0]] += (pair in back) - (pair in backed)
         for campaign, change in changes.items():
@@ -141,18 +151,49 @@ class PledgeBook:
             rows_of.write()
         _append_shares.write(self._conn, self.shares)
         self.shares.clear()
+        self._before.clear()
         self._fresh.clear()
 
-    def _backing(self, pairs: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
+    def _count_made(self, gained: set[tuple[int, str]]) -> defaultdict[int, int]:
+        """Tell of the new pledges that nothing else touched; return by how many each campaign's
+        backers became more. Those who may have backed it before, or pledged twice in this batch,
+        are added to `gained` instead.
+        """
+        changes: defaultdict[int, int] = defaultdict(int)
+        made = self._made
+        if made.written:
+            return changes
+        for together in made.together():
+            for tell in self.made_together:
+                tell(together)
+        backers, kept = made.backers()
+        pairs = made.campaigns << BITS | made.bits.astype(np.int64)
+        unsure = self._seen.may_know(made.bits, made.campaigns)
+        order = np.argsort(pairs)
+        again = np.diff(pairs[order]) == 0
+        unsure[order[1:][again]] = unsure[order[:-1][again]] = True
+        for place in (kept & unsure).nonzero()[0].tolist():
+            gained.add((int(made.campaigns[place]), backers[place]))
+        counted = np.unique(made.campaigns[kept & ~unsure], return_counts=True)
+        changes.update(zip(*(each.tolist() for each in counted), strict=True))
+        return changes
+
+    def _backing(self, pairs: _Pairs) -> set[tuple[int, str]]:
         """Those (campaign, backer) with a stored pledge that counts."""
-        bits = [bits_of(backer) for _, backer in pairs]
-        known = set(_numbers.decode(self._ask(_KNOWN_BITS, bits)))
+        if not pairs:
+            return set()
+        several = list(pairs)
+        bits = bits_of_all([backer for _, backer in several])
+        campaigns = np.array([campaign for campaign, _ in several], np.int64)
+        may = self._seen.may_know(bits, campaigns).tolist()
         asked = [
-            (each, pledge_key(campaign, 0), pledge_key(campaign, MAX_NO), backer)
-            for each, (campaign, backer) in zip(bits, pairs, strict=True)
-            if each in known
+            (bits_of(backer), pledge_key(campaign, 0), pledge_key(campaign, MAX_NO), backer)
+            for (campaign, backer), known in zip(several, may, strict=True)
+            if known
         ]
-        found = _numbers.decode(self._ask(_BACKING, asked)) if asked else ()
+        if not asked:
+            return set()
+        found = _numbers.decode(self._ask(_BACKING, asked))
         return {(asked[index][1] >> NO_BITS, asked[index][3]) for index in found}
 
     def _ask(self, sql: str, asked: Sequence[object]) -> str:
@@ -174,18 +215,18 @@ class PledgeBook:
         self.refunds.load(moving)
         self.disputes.load(moving)
 
-    def add(self, row: PledgeRow) -> None:
-        """Keep a pledge that was just made."""
-        key = row.key
-        self._before[key] = None
-        self.pledges.add(key, row)
-        self._fresh[row.campaign].append(key)
-        self._by_backer.append((bits_of(row.backer), key))
-        self._by_id.append((bits_of(row.pledge_id), key))
+    def _keep(self, row: PledgeRow) -> PledgeRow:
+        """Keep a pledge of this batch that another fact concerns: a row like any other now."""
+        self._before[row.key] = None
+        self.pledges.add(row.key, row)
+        self._fresh[row.campaign].append(row.key)
+        return row
 
     def touched(self, fact: Fact, no: int) -> PledgeRow:
         """The pledge that a fact is about to change. Raises FactsDisagreeError."""
-        row = self.pledges.get(pledge_key(fact.campaign, no))
+        key = pledge_key(fact.campaign, no)
+        made = self._made.take(key, fact.position)
+        row = self.pledges.get(key) if made is None else self._keep(made)
         if row is None:
             raise FactsDisagreeError(f"position {fact.position} names pledge {no}, never made")
         self.touch(row, fact)
@@ -205,14 +246,17 @@ class PledgeBook:
             raise FactsDisagreeError(f"position {fact.position} names a campaign never submitted")
         return row
 
-    def span(self, campaign: int, from_no: int, to_no: int) -> Iterator[PledgeRow]:
-        """Every pledge of a range in the order of its number."""
+    def span(self, fact: Fact, from_no: int, to_no: int) -> Iterator[PledgeRow]:
+        """Every pledge of a range in the order of its number, of those that a fact may concern."""
+        campaign = fact.campaign
         after, last = pledge_key(campaign, from_no) - 1, pledge_key(campaign, to_no)
+        for row in self._made.take_all(after, last, fact.position):
+            self._keep(row)
         while rows := self.pledges.span(after, last, CHUNK):
             yield from rows
             after = rows[-1].key
             self.relieve()
-        for key in self._fresh[campaign]:
+        for key in sorted(self._fresh[campaign]):
             if after < key <= last:
                 fresh = self.pledges.get(key)
                 assert fresh is not None, "what is not written yet is in memory"

@@ -61,7 +61,7 @@ def _ended(book: PledgeBook, fact: Fact, event: e.CampaignFailed | e.CampaignCan
     row.charging = 0
     book.campaigns.put(row)
     released = released_minor = 0
-    for pledge in book.span(fact.campaign, 1, MAX_NO):
+    for pledge in book.span(fact, 1, MAX_NO):
         if pledge.status in AT_REST:
             book.touch(pledge, fact)
             _released(book, pledge, fact, None)
@@ -75,28 +75,6 @@ def _ended(book: PledgeBook, fact: Fact, event: e.CampaignFailed | e.CampaignCan
 
 
 # --- Pledging --------------------------------------------------------------------------------
-
-
-def _made(book: PledgeBook, fact: Fact, event: e.PledgeMade) -> None:
-    key = pledge_key(fact.campaign, event.no)
-    lines = _json.encode(event.lines).decode() if event.lines else NO_LINES
-    row = PledgeRow(
-        key,
-        fact.campaign,
-        event.no,
-        fact.position,
-        event.pledge_id,
-        event.backer,
-        "made",
-        event.amount_minor,
-        event.amount_minor,
-        lines,
-        event.destination,
-        event.visibility,
-        event.at,
-        fact.position,
-    )
-    book.add(row)
 
 
 def _revised(book: PledgeBook, row: PledgeRow, fact: Fact, event: e.PledgeRevised) -> None:
@@ -170,7 +148,7 @@ def _fees_charged(book: PledgeBook, fact: Fact, event: e.FeesCharged) -> None:
     """Each pledge bears the fee on its own charge, on what of it has not gone back."""
     terms, excepted = book.campaign(fact), frozenset(event.except_nos)
     platform = processing = 0
-    for row in book.span(fact.campaign, event.from_no, event.to_no):
+    for row in book.span(fact, event.from_no, event.to_no):
         if not row.charged_minor or row.fees_charged or row.no in excepted:
             continue
         book.touch(row, fact)
@@ -346,7 +324,7 @@ def _payout_approved(book: PledgeBook, fact: Fact, event: e.PayoutApproved) -> N
     payout.approved_position = fact.position
     payout.amount_minor, payout.debt_minor = event.amount_minor, event.debt_minor
     excepted, total = frozenset(event.except_nos), 0
-    for row in book.span(fact.campaign, event.from_no, event.to_no):
+    for row in book.span(fact, event.from_no, event.to_no):
         if row.status != Status.COLLECTED or not row.fees_charged or row.no in excepted:
             continue
         available_minor = max(0, row.available_minor)
@@ -436,7 +414,6 @@ CHANGES: Final[dict[type[e.Event], Callable[[PledgeBook, Fact, Any], None]]] = {
     e.CampaignSucceeded: _succeeded,
     e.CampaignFailed: _ended,
     e.CampaignCancelled: _ended,
-    e.PledgeMade: _made,
     e.FeesCharged: _fees_charged,
     e.DeliveryMarked: _delivery_marked,
     e.PayoutRequested: _payout_requested,
@@ -446,7 +423,7 @@ CHANGES: Final[dict[type[e.Event], Callable[[PledgeBook, Fact, Any], None]]] = {
     e.PayoutFailed: _payout_failed,
     e.PayoutReturned: _payout_returned,
 }
-"""All other facts that change what is kept here."""
+"""All other facts that change what is kept here, but for new pledges: see `new_pledges`."""
 
 NAMES_A_MOVEMENT: Final = frozenset((e.PledgeRefunded, e.RefundFailed, e.DisputeWon, e.DisputeLost))
 NEEDS_TERMS: Final = frozenset(

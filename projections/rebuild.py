@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from projections.runner import CHECKPOINTS, PROJECTIONS, Follower, Projection, Row, stands_at
+from projections.reading import Facts, Row
+from projections.runner import CHECKPOINTS, PROJECTIONS, Follower, Projection, stands_at
 from projections.views import ViewsFile, linked, number_of, numbered, only_one, point
 
 
 def rebuild(
-    read: Callable[[int, int], Sequence[Row]],
+    read: Callable[[int, int], Sequence[Row]] | Facts,
     path: Path,
     *,
     log_id: str,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -15,22 +15,31 @@ from sqlalchemy import Connection, Table, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import SQLAlchemyError
 
-from domain.codec import CorruptEventError, UnknownEventError, decode
-from domain.events import AnyEvent, CampaignSubmitted
+from domain.events import CampaignSubmitted, PledgeMade
 from projections import pledges
 from projections.backer_ledger import BackerLedger
 from projections.campaign_pages import CampaignPages
 from projections.creator_desk import CreatorDesk
 from projections.facts import Fact
 from projections.journal import Journal, UnbalancedEntryError
+from projections.new_pledges import NewPledges, Together
 from projections.pledge_book import FactsDisagreeError, PledgeBook
 from projections.pledge_changes import fold as fold_pledges
+from projections.reading import Facts, LogGapError, Reading, Row, Tail, UnreadableFactError
 from projections.rows import METADATA, table
+from projections.seen import SeenBackers
 from projections.views import ViewsFile
 
-BATCH: Final = 10_000
-"""Events in one transaction. The more, the fewer times a page is written: with a thousand
-campaigns at once, 20,000 cost half of what 5,000 do per event; but a reader waits for a batch."""
+BATCH: Final = 20_000
+"""Most events in one transaction. The more, the fewer times a page is written: with a thousand
+campaigns at once, 20,000 cost two thirds of what 5,000 do per event; but a reader waits for a
+batch."""
+
+MANY: Final = 1_000
+"""From so many events in a batch on the follower rests after it, so that the next one has more:
+twice as long as the batch took, but at most `REST_S`. Who is far behind does not rest."""
+
+REST_S: Final = 0.2
 
 PAUSE_S: Final = 1.0
 """How long the log is waited for before the follower looks whether it should stop."""
@@ -44,27 +53,11 @@ MOST_KNOWN: Final = 200_000
 _logger = logging.getLogger(__name__)
 
 
-class Row(Protocol):
-    """A stored fact, as a log gives it."""
-
-    @property
-    def position(self) -> int:
-        """Its place in the log, from 1 without a gap."""
-
-    @property
-    def tag(self) -> str:
-        """Its type and version."""
-
-    @property
-    def body(self) -> bytes:
-        """The fact, as `domain.codec` writes it."""
-
-
 class Fold(Protocol):
     """What one batch does to a projection's tables."""
 
-    def fold(self, facts: Sequence[Fact]) -> None:
-        """Change rows in memory, as the facts say."""
+    def fold(self, facts: Sequence[Fact], made: Iterable[Together]) -> None:
+        """Change rows in memory, as the facts say; `made` are the new pledges."""
 
     def write(self) -> None:
         """Write them."""
@@ -129,14 +122,6 @@ def tables_of(projections: Sequence[Projection]) -> list[Table]:
     return [CHECKPOINTS, *pledges.TABLES, *own]
 
 
-class UnreadableFactError(Exception):
-    """The log holds a fact that this code does not know or cannot read. It is never skipped."""
-
-
-class LogGapError(Exception):
-    """The log did not go on where it had ended."""
-
-
 class CheckpointMovedError(Exception):
     """Another follower was first: nothing of this batch was written."""
 
@@ -158,25 +143,28 @@ LASTING: Final = (
 class Follower:
     """Keeps views level with a log.
 
-    `read(after, limit)` gives the log's rows after a position. Any thread may step, one at a time,
+    `read(after, limit)` gives the log's rows after a position; or it gives facts, as the tail does
+    that all followers of a process share. Any thread may step, one at a time,
     and any may wait.
     `fault` is what stopped it; as long as it stands, every step raises it again.
     """
 
     def __init__(
         self,
-        read: Callable[[int, int], Sequence[Row]],
+        read: Callable[[int, int], Sequence[Row]] | Facts,
         target: Target,
         *,
         log_id: str,
         projections: Sequence[Projection] = PROJECTIONS,
     ) -> None:
-        self._read = read
+        self._facts: Facts = Tail(read) if callable(read) else read
         self._target = target
         self._log_id = log_id
         self._projections = projections
         self._versions = {PLEDGES: pledges.VERSION} | {p.name: p.version for p in projections}
         self._campaigns: dict[str, int] = {}
+        self._backers = SeenBackers()
+        self._backers_at = -1
         self._stepping = threading.Lock()
         self._moved = threading.Condition()
         self._waiters: dict[asyncio.Future[None], tuple[int, asyncio.AbstractEventLoop]] = {}
@@ -217,18 +205,13 @@ class Follower:
 
     def _step(self, limit: int) -> int:
         self._adopt()
-        rows = self._read(self._position, limit)
-        if not rows:
-            return 0
-        events, fault = self._decoded(rows)
-        if not events and fault is not None:
-            raise fault
-        while not self._folded(events):
+        reading = self._facts.after(self._position, limit)
+        if not reading.events and reading.fault is not None:
+            raise reading.fault
+        while reading.events and not self._folded(reading):
             self._adopt()
-            events = [event for event in events if event[0] > self._position]
-            if not events:
-                return 0
-        return len(events)
+            reading = reading.beyond(self._position)
+        return len(reading.events)
 
     def catch_up(
         self, until: int | None = None, progress: Callable[[int], None] | None = None
@@ -255,7 +238,9 @@ class Follower:
             while not stop.is_set():
                 try:
                     self._seen = wait(self._position, PAUSE_S)
-                    self.step()
+                    began = time.monotonic()
+                    if MANY <= self.step() < BATCH:
+                        stop.wait(min(2 * (time.monotonic() - began), REST_S))
                 except LASTING as fault:
                     self.fault = fault
                     _logger.exception("the views stand still at position %d", self._position)
@@ -279,45 +264,37 @@ class Follower:
         with suppress(SQLAlchemyError, StaleViewsError):
             self._tell(self._checkpoint(self._file))
 
-    def _decoded(
-        self, rows: Sequence[Row]
-    ) -> tuple[list[tuple[int, AnyEvent]], UnreadableFactError | None]:
-        """The events up to the first that cannot be read, and what is wrong with that one."""
-        events: list[tuple[int, AnyEvent]] = []
-        expected = self._position
-        for row in rows:
-            expected += 1
-            if row.position != expected:
-                raise LogGapError(f"the log goes on at {row.position}, not at {expected}")
-            try:
-                events.append((row.position, decode(row.tag, row.body)))
-            except (UnknownEventError, CorruptEventError) as fault:
-                unreadable = UnreadableFactError(f"position {row.position}: {fault}")
-                unreadable.__cause__ = fault
-                return events, unreadable
-        return events, None
-
     # --- A batch ---------------------------------------------------------------------------------
 
-    def _folded(self, events: Sequence[tuple[int, AnyEvent]]) -> bool:
+    def _folded(self, reading: Reading) -> bool:
         """Write a batch; False where the views were rebuilt meanwhile and nothing was written."""
-        last = events[-1][0]
+        last = reading.last
         with self._file.writer.begin() as conn:
             # A rebuild switches while it holds this lock: now it is certain which file is current.
             if self._target.current() is not self._file:
                 return False
             self._move(conn, last)
-            facts = self._facts(conn, events)
-            book = PledgeBook(conn)
+            facts, made = self._sorted_out(conn, reading)
+            book = PledgeBook(conn, self._seen_backers(conn), made)
             folds = [projection.begin(conn, book) for projection in self._projections]
-            fold_pledges(book, facts)
+            together = made.together()
             for fold in folds:
-                fold.fold(facts)
+                fold.fold(facts, together)
+            fold_pledges(book, facts)
             book.write()
             for fold in folds:
                 fold.write()
+        self._backers_at = last
         self._tell(last)
         return True
+
+    def _seen_backers(self, conn: Connection) -> SeenBackers:
+        """The backers that the views have: those of the last batch, if nobody wrote since."""
+        if self._backers_at != self._position:
+            self._backers = SeenBackers()
+            self._backers.load(conn)
+            self._backers_at = self._position
+        return self._backers
 
     def _move(self, conn: Connection, position: int) -> None:
         """Move every checkpoint, each from exactly where this follower left it."""
@@ -333,19 +310,34 @@ class Follower:
                 " another follower writes them"
             )
 
-    def _facts(self, conn: Connection, events: Sequence[tuple[int, AnyEvent]]) -> list[Fact]:
-        """Give each event its campaign's key."""
+    def _sorted_out(self, conn: Connection, reading: Reading) -> tuple[list[Fact], NewPledges]:
+        """The new pledges, and all other facts with their campaigns' keys; those that a hold ends
+        are in both.
+        """
+        self._know(conn, reading)
+        known, facts = self._campaigns, []
+        new: list[PledgeMade] = []
+        positions: list[int] = []
+        for position, event in zip(reading.positions, reading.events, strict=True):
+            if type(event) is PledgeMade:
+                new.append(event)
+                positions.append(position)
+                if not event.hold_id:
+                    continue
+            facts.append(Fact(position, known[event.stream], event))
+        return facts, NewPledges(new, [known[event.stream] for event in new], positions)
+
+    def _know(self, conn: Connection, reading: Reading) -> None:
+        """Know the keys of all campaigns of a batch."""
         known = self._campaigns
         if len(known) > MOST_KNOWN:
             known.clear()
-        missing = set()
-        for position, event in events:
-            if isinstance(event, CampaignSubmitted):
-                known[event.stream] = position
-            elif event.stream not in known:
-                missing.add(event.stream)
-        known.update(pledges.campaign_keys(conn, missing))
-        return [Fact(position, known[event.stream], event) for position, event in events]
+        missing = {event.stream for event in reading.events} - known.keys()
+        if missing:
+            for position, event in zip(reading.positions, reading.events, strict=True):
+                if type(event) is CampaignSubmitted:
+                    known[event.stream] = position
+            known.update(pledges.campaign_keys(conn, missing - known.keys()))
 
     # --- The file --------------------------------------------------------------------------------
 
@@ -356,6 +348,7 @@ class Follower:
             self._file.close_sync()
             self._file = file
             self._position = self._checkpoint(file)
+            self._backers_at = -1
 
     def _checkpoint(self, file: ViewsFile) -> int:
         """Where the file's views stand; tables and checkpoints are made for a log never read."""

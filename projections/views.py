@@ -209,6 +209,7 @@ def _prepare_writer(connection: Any, _entry: object) -> None:  # noqa: ANN401 - 
         "synchronous = NORMAL",
         f"cache_size = -{WRITER_CACHE_KIB}",
         f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+        "secure_delete = OFF",  # nothing here is secret, and wiping what moves costs a tenth
     )
 
 

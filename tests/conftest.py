@@ -22,6 +22,8 @@ settings.register_profile("ci", settings.get_profile("same"), max_examples=300)
 settings.register_profile("deep", settings.get_profile("search"), max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
+pytest_plugins = ["tests.postgresql"]
+
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 

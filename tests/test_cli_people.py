@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli import main
+from app.settings import load_settings
 from app.stores.channels import Channel, Channels
 from app.stores.database import open_people
 from domain.terms import Terms
@@ -23,7 +24,7 @@ def data(tmp_path: Path) -> Path:
     """A data directory with one channel."""
 
     async def fill() -> None:
-        engine = await open_people(tmp_path / "people.db")
+        engine = await open_people(load_settings({}, data_dir=tmp_path))
         channel = Channel(
             id=CHANNEL, name="Riverside", languages=("en",), currencies=("EUR",), terms=Terms()
         )

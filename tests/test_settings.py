@@ -49,6 +49,36 @@ def test_the_environment_is_read(tmp_path: Path) -> None:
     )
 
 
+def test_a_database_is_taken_as_it_is_written(tmp_path: Path) -> None:
+    """Several hosts, percent-encoded passwords and parameters are PostgreSQL's own business."""
+    address = "u:p%40ss@one:5432,two:5433/tributary?sslmode=require"
+    for scheme in ("postgres", "postgresql"):
+        settings = load_settings(
+            {
+                "TRIBUTARY_DATABASE_URL": f"{scheme}://{address}",
+                "TRIBUTARY_DATA_DIR": str(tmp_path / "own"),
+            }
+        )
+        assert settings.database_url == f"postgresql://{address}"
+        assert settings.data_dir == tmp_path / "own"
+    assert "ss@one" not in f"{settings!r} {settings}"
+    assert "postgresql" in repr(settings)
+
+
+def test_a_directory_can_be_named_in_two_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a variable of its own, or as an SQLite address; both may only say the same."""
+    monkeypatch.chdir(tmp_path)
+    one, two = {"TRIBUTARY_DATA_DIR": "one"}, {"TRIBUTARY_DATABASE_URL": "sqlite:///two"}
+    assert load_settings(one).data_dir == Path("one")
+    assert load_settings(two).data_dir == Path("two")
+    assert load_settings(two | {"TRIBUTARY_DATA_DIR": "two"}).data_dir == Path("two")
+    assert load_settings(one | two, data_dir=Path("three")).data_dir == Path("three")
+    with pytest.raises(SettingsError, match="name different directories"):
+        load_settings(one | two)
+
+
 def test_the_command_line_wins(tmp_path: Path) -> None:
     """What is given as an option counts, whatever the environment says."""
     environ = {
@@ -130,22 +160,19 @@ def test_a_repr_shows_no_secret(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "told"),
     [
-        (
-            "TRIBUTARY_DATABASE_URL",
-            "postgresql://db/tributary",
-            "not yet supported in this version",
-        ),
-        (
-            "TRIBUTARY_DATABASE_URL",
-            "postgresql+psycopg://db/x",
-            "not yet supported in this version",
-        ),
+        ("TRIBUTARY_DATABASE_URL", "postgresql://db", "names no database"),
+        ("TRIBUTARY_DATABASE_URL", "postgresql://", "names no database"),
+        ("TRIBUTARY_DATABASE_URL", "postgresql://u:short%zz@db/x", "cannot be read"),
+        ("TRIBUTARY_DATABASE_URL", "postgresql://db/x?shortmode=require", "cannot be read"),
+        ("TRIBUTARY_DATABASE_URL", "postgresql+psycopg://db/x", "or postgresql://"),
+        ("TRIBUTARY_DATABASE_URL", "postgresql:db", "or postgresql://"),
         ("TRIBUTARY_DATABASE_URL", "mysql://db/tributary", "must be sqlite:///DIRECTORY"),
         ("TRIBUTARY_DATABASE_URL", "sqlite://", "must be sqlite:///DIRECTORY"),
         ("TRIBUTARY_DATABASE_URL", "sqlite:///", "must be sqlite:///DIRECTORY"),
         ("TRIBUTARY_DATABASE_URL", "sqlite://host/dir", "must be sqlite:///DIRECTORY"),
         ("TRIBUTARY_DATABASE_URL", "var", "must be sqlite:///DIRECTORY"),
         ("TRIBUTARY_DATABASE_URL", f"sqlite:///{__file__}", "names a file"),
+        ("TRIBUTARY_DATA_DIR", __file__, "names a file"),
         ("TRIBUTARY_PORT", "http", "a number from 1 to 65535"),
         ("TRIBUTARY_PORT", "65536", "a number from 1 to 65535"),
         ("TRIBUTARY_PORT", "0", "a number from 1 to 65535"),

@@ -6,10 +6,11 @@ where the OpenAPI document finds it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, cast
 
-from litestar import HttpMethod, route
+from litestar import HttpMethod
+from litestar.connection import ASGIConnection
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct, field
 
@@ -28,6 +29,15 @@ ENTITY_TAG: Final = r'^"[!-~]{1,40}"$'
 
 READ: Final = (HttpMethod.GET, HttpMethod.HEAD)
 WRITE: Final = (HttpMethod.POST,)
+
+
+class Address(HTTPRouteHandler):
+    """A handler that asks its guards without copying itself for each request."""
+
+    async def authorize_connection(self, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+        """Raise Refused for a key that may not do this."""
+        for guard in self.resolve_guards():
+            await cast("Awaitable[None]", guard(connection, self))
 
 
 class Notes(Struct, frozen=True, kw_only=True):
@@ -61,7 +71,7 @@ def address(
     **more: Any,  # noqa: ANN401 - the framework's own arguments
 ) -> Declare:
     """Declare an address. One of `scopes` is needed; where none is named any valid key will do."""
-    return route(
+    return Address(
         path,
         http_method=list(methods),
         status_code=status,

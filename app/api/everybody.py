@@ -238,8 +238,9 @@ async def explain_number(
         raise Refused("not_found", f"The numbers are {', '.join(NUMBERS)}.")
     page = await page_of_campaign(platform, request.auth, campaign_id, at_least)
     shown = Shown(getattr(page, f"{named}_minor"), page.position)
-    log_path = platform.settings.log_path
-    changes = (await KEPT.explained(log_path, campaign_id, named, shown)).changes
+    settings = platform.settings
+    log = settings.database_url or settings.log_path
+    changes = (await KEPT.explained(log, campaign_id, named, shown)).changes
     inside = works_for(request.auth, page.channel) or is_of_team(request.auth, page)
     return Response(
         ExplanationOut(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Final
 
 from litestar import Response, get
@@ -14,6 +15,10 @@ from app.wiring import Platform
 
 MOST_LAG: Final = 20_000
 """Events that the views may be behind: about a second at the rate that is measured."""
+UNRECORDED_S: Final = 10.0
+"""For so long after a turn that could not be recorded no requests are wanted; then one has to come
+and try again, as nobody else would.
+"""
 ANSWER_S: Final = 2.0
 """How long the store may take to answer, in seconds."""
 
@@ -46,20 +51,26 @@ async def ready(platform: NamedDependency[Platform]) -> Response[Health]:
     except Exception:
         _logger.exception("the log cannot be read")
         return Response(Health("the log cannot be read"), status_code=503)
-    if platform.follower.fault is not None:
+    unrecorded_at = platform.meter.unrecorded_at
+    if unrecorded_at is not None and time.monotonic() - unrecorded_at < UNRECORDED_S:
+        return Response(Health("the log cannot be written", position), status_code=503)
+    standing = platform.standing()
+    if standing.fork:
+        return Response(Health("the log was exchanged", position), status_code=503)
+    if standing.views_fault:
         return Response(Health("the views stand still", position), status_code=503)
-    if platform.processes.fault:
+    if standing.work_fault:
         return Response(Health("the processes stand still", position), status_code=503)
-    lag = position - platform.follower.position
+    lag = max(0, position - platform.follower.position)
     if lag > MOST_LAG:
         return Response(Health("the views are behind", position, lag), status_code=503)
-    return Response(Health("ready", position, lag, await _mail(platform)))
+    return Response(Health("ready", position, lag, await _mail(platform, standing.mail_fault)))
 
 
-async def _mail(platform: Platform) -> str:
+async def _mail(platform: Platform, fault: str) -> str:
     """Why mails stand still. The site is ready all the same: nobody waits for a mail on a page."""
-    if platform.mail_run.fault:
-        return f"mails stand still: {platform.mail_run.fault}"
+    if fault:
+        return f"mails stand still: {fault}"
     mail = await platform.mail.health()
     if mail.sends or not mail.waiting or platform.settings.demo:
         return ""

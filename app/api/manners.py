@@ -17,8 +17,9 @@ import msgspec
 from litestar.datastructures import MutableScopeHeaders
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.access import ApiRequest
+from app.api.access import ApiRequest, header_of
 from app.api.problems import MEDIA_TYPE, Refused, problem_of
+from app.web.security import with_missing
 
 WINDOW_S: Final = 10
 """So many seconds' worth of requests may come at once."""
@@ -29,6 +30,7 @@ LINES_A_REQUEST: Final = 100
 MOST_BUCKETS: Final = 10_000
 
 _BUCKET: Final = "api_bucket"
+_WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class Bucket:
@@ -95,6 +97,9 @@ class _Manners:
         if asked["method"] == "OPTIONS":
             await self._app(scope, receive, send)
             return
+        if not self._rate and asked["method"] in _WRITES:
+            await self._app(scope, receive, _unlimited(send))
+            return
         answer = _Answer(asked, send, self._bucket(asked["auth"].id) if self._rate else None)
         bucket = answer.bucket
         if bucket is not None:
@@ -119,6 +124,21 @@ class _Manners:
             del self._buckets[key_id]
 
 
+_WRITTEN: Final = ((b"cache-control", b"no-store"), (b"vary", b"authorization"))
+"""What every answer to a write says."""
+
+
+def _unlimited(send: Send) -> Send:
+    """The shortest way for an answer to a write whose key has no bucket."""
+
+    async def send_on(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = with_missing(message["headers"], _WRITTEN)
+        await send(message)
+
+    return send_on
+
+
 class _Answer:
     """Adds to an answer what every one has; a read gets the mark of its content."""
 
@@ -127,7 +147,7 @@ class _Answer:
         self._send = send
         self._is_read = scope["method"] in {"GET", "HEAD"}
         self._is_head = scope["method"] == "HEAD"
-        self._wanted = _header(scope, b"if-none-match") if self._is_read else b""
+        self._wanted = header_of(scope, b"if-none-match") if self._is_read else b""
         self._start: Any = None
 
     async def send(self, message: Message) -> None:
@@ -175,10 +195,6 @@ class _Answer:
         body: Any = {"type": "http.response.body", "body": msgspec.json.encode(problem)}
         await self.send(start)
         await self.send(body)
-
-
-def _header(scope: Any, name: bytes) -> bytes:  # noqa: ANN401 - a scope of a request
-    return next((value for found, value in scope["headers"] if found == name), b"")
 
 
 def _matches(wanted: bytes, etag: str) -> bool:

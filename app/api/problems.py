@@ -7,12 +7,16 @@ explains it.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
+from eventsourcing.persistence import PersistenceError
 from litestar.exceptions import HTTPException
 from msgspec import Struct
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.engine import (
     EngineBusy,
@@ -21,6 +25,7 @@ from app.engine import (
     NotCommitted,
 )
 from app.log import CommitUnknown
+from app.stores.connecting import StoreUnavailableError
 from app.stores.repeats import KeyReusedError
 from domain.errors import REJECTIONS, Kind, Rejection
 
@@ -91,6 +96,10 @@ EDGE_REASONS: Final[Mapping[str, tuple[HTTPStatus, str]]] = {
         HTTPStatus.SERVICE_UNAVAILABLE,
         "Whether it was recorded is not known. Repeat it with the same id: it is done only once.",
     ),
+    "unavailable": (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "A part of the server cannot be reached. Ask again: with the same id it is done only once.",
+    ),
     "views_behind": (
         HTTPStatus.SERVICE_UNAVAILABLE,
         "It is recorded, but the views are not there yet. Ask again in a moment.",
@@ -117,6 +126,10 @@ _REASON_OF_STATUS: Final[Mapping[int, str]] = {
     HTTPStatus.TOO_MANY_REQUESTS: "rate_limited",
 }
 
+NOTE_S: Final = 1.0
+"""So often a store that cannot be used is noted, at most."""
+
+_noted_at: Final[dict[type[Exception], float]] = {}
 _logger = logging.getLogger(__name__)
 
 
@@ -137,6 +150,10 @@ class Refused(Exception):  # noqa: N818 - what happened, in the words of the API
         if self.wait_ms is None:
             return {}
         return {"retry-after": str(max(1, -(-self.wait_ms // 1_000)))}
+
+
+class DisconnectedError(Exception):
+    """Who asked hung up before the whole body was here: there is nobody to answer."""
 
 
 class Problem(Struct, frozen=True):
@@ -189,6 +206,13 @@ def problem_of(fault: Exception) -> Problem:
             return _problem(fault.reason, EDGE_REASONS[fault.reason][0], str(fault))
         case KeyReusedError():
             return problem_of(IdempotencyKeyReused())
+        case (
+            StoreUnavailableError() | OperationalError() | PoolTimeoutError() | PersistenceError()
+        ) if not isinstance(fault, (NotCommitted, CommitUnknown)):
+            _note_unavailable(fault)
+            return problem_of(Refused("unavailable"))
+        case DisconnectedError():
+            return problem_of(Refused("body_invalid"))
         case EngineBusy():
             return problem_of(Refused("engine_busy"))
         case EngineClosed() | NotCommitted():
@@ -200,6 +224,14 @@ def problem_of(fault: Exception) -> Problem:
         case _:
             _logger.error("a request failed", exc_info=fault)
             return problem_of(Refused("failed"))
+
+
+def _note_unavailable(fault: Exception) -> None:
+    """Note that a store cannot be used, once in a while: every request meets the same."""
+    now = time.monotonic()
+    if now - _noted_at.get(type(fault), -NOTE_S) >= NOTE_S:
+        _noted_at[type(fault)] = now
+        _logger.error("a store cannot be used", exc_info=fault)
 
 
 def _of_http(fault: HTTPException) -> Problem:

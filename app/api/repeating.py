@@ -14,6 +14,7 @@ from app.api.problems import Refused
 from app.wiring import Platform
 
 HEADER: Final = "idempotency-key"
+_HEADER: Final = HEADER.encode()
 LONGEST: Final = 255
 PATTERN: Final = r"^[!-~]([ -~]{0,253}[!-~])?$"
 """Printable ASCII, without spaces around it."""
@@ -35,13 +36,20 @@ def idempotency_key(request: ApiRequest, step: str) -> str | None:
 
     Two owners may use the same word, and one owner may use it at two addresses. Raises Refused.
     """
-    given = request.headers.get(HEADER)
+    given = _given(request)
     if given is None:
         return None
     if not _FITS(given):
         said = f"An idempotency key has 1 to {LONGEST} printable ASCII characters."
         raise Refused("request_invalid", said)
     return f"{request.auth.owner}\n{request.url.path}\n{step}\n{given}"
+
+
+def _given(request: ApiRequest) -> str | None:
+    for name, value in request.scope["headers"]:
+        if name == _HEADER:
+            return value.decode("latin-1")
+    return None
 
 
 async def planned(

@@ -437,14 +437,14 @@ async def get_health(
 ) -> Response[HealthOut]:
     """How far the views follow the log, and whether something stands still."""
     position, _ = platform.log.last()
-    follower = platform.follower
+    views, standing = platform.follower.position, platform.standing()
     return Response(
         HealthOut(
             position,
-            follower.position,
-            position - follower.position,
-            "" if follower.fault is None else type(follower.fault).__name__,
-            str(platform.processes.fault or ""),
+            views,
+            max(0, position - views),
+            standing.views_fault.partition(":")[0],
+            standing.work_fault,
         )
     )
 

@@ -24,7 +24,7 @@ from rich.progress import Progress as Bar
 from app.audit import explain, show, verify
 from app.audit.moments import position_of
 from app.audit.progress import Progress
-from app.audit.reader import AuditLog, CannotAudit
+from app.audit.reader import AuditLog, CannotAudit, LogPlace
 from app.log import UnreadableEvent
 
 P = ParamSpec("P")
@@ -37,8 +37,12 @@ class Places(Protocol):
     """Where the files are; the settings know."""
 
     @property
+    def database_url(self) -> str:
+        """The PostgreSQL database that holds the event log; empty where it is a file."""
+
+    @property
     def log_path(self) -> Path:
-        """The event log."""
+        """The event log's file."""
 
     @property
     def views_path(self) -> Path:
@@ -108,6 +112,11 @@ def _print(options: Options, value: object, lines: Iterable[str]) -> None:
             click.echo(line)
 
 
+def log_of(places: Places) -> LogPlace:
+    """Where the settings say that the log is."""
+    return places.database_url or places.log_path
+
+
 def _pace(events: int, seconds: float) -> str:
     return f"{events:,} events in {seconds:,.1f} s, {events / max(seconds, 1e-9):,.0f} a second"
 
@@ -119,14 +128,22 @@ def audit(options: Options) -> None:
     options.only_reads = True
 
 
+_WORKERS = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="In how many processes; as many as there are processors where nothing is said.",
+)
+
+
 @audit.command("verify")
+@_WORKERS
 @click.pass_obj
 @_told
-def verify_all(options: Options) -> None:
+def verify_all(options: Options, workers: int | None) -> None:
     """Check the rules at every position, the books, and ours against the provider's."""
     places = options.settings
     with _progress("Verifying") as progress:
-        found, seconds = verify.verify(places.log_path, places.test_bank_path, progress)
+        found, seconds = verify.verify(log_of(places), places.test_bank_path, progress, workers)
     click.echo(_pace(found.events, seconds), err=options.json)
     _print(options, found, verify.describe(found))
     if not found.ok:
@@ -134,15 +151,16 @@ def verify_all(options: Options) -> None:
 
 
 @audit.command("replay")
+@_WORKERS
 @click.pass_obj
 @_told
-def replay_views(options: Options) -> None:
+def replay_views(options: Options, workers: int | None) -> None:
     """Make the read models anew from the log and compare them with the live ones."""
     from app.audit import replay  # noqa: PLC0415 - the other commands need no views
 
     places = options.settings
     with _progress("Replaying") as progress:
-        found, effort = replay.replay(places.log_path, places.views_path, progress)
+        found, effort = replay.replay(log_of(places), places.views_path, progress, workers)
     click.echo(_pace(found.events, effort.seconds), err=options.json)
     _print(options, found, replay.describe(found, effort))
     if not found.identical:
@@ -164,7 +182,7 @@ def explain_number(
 ) -> None:
     """List the events behind a NUMBER of a CAMPAIGN (its id, or the beginning of it)."""
     places = options.settings
-    with closing(AuditLog(places.log_path)) as log:
+    with closing(AuditLog(log_of(places))) as log:
         campaign_id = log.campaign_named(campaign)
         # First the page, then the log: so the page has read no further than we do.
         shown = None if moment else _shown(log, places.views_path, campaign_id, number)
@@ -192,7 +210,7 @@ def _shown(
 @_told
 def show_campaign(options: Options, campaign: str, moment: str | None) -> None:
     """Print a CAMPAIGN (its id, or the beginning of it) as it was at a position or a time."""
-    with closing(AuditLog(options.settings.log_path)) as log:
+    with closing(AuditLog(log_of(options.settings))) as log:
         position = position_of(log, moment)
         then = show.campaign_at(log, log.campaign_named(campaign), position)
     _print(options, then, show.describe(then))

@@ -30,27 +30,40 @@ class Finding(Struct, frozen=True):
 
 
 class Findings:
-    """Everything found so far: the first thousand in full, and how many there are."""
+    """Everything found so far: how many there are, and the first thousand in full.
+
+    What is wrong with the whole comes first, then all in the order of the log, whoever found it.
+    """
 
     def __init__(self) -> None:
-        self.listed: list[Finding] = []
         self.count = 0
+        self._of_the_whole: list[Finding] = []
+        self._placed: list[Finding] = []
+
+    @property
+    def listed(self) -> list[Finding]:
+        """The first thousand."""
+        # Both sorts keep the order in which things were found at one place.
+        whole = sorted(self._of_the_whole, key=lambda found: found.stream)
+        placed = sorted(self._placed, key=lambda found: found.position or 0)
+        return [*whole, *placed][:LISTED]
 
     @property
     def unlisted(self) -> int:
         """How many there are, where that is more than are listed; else 0."""
-        return self.count if self.count > len(self.listed) else 0
+        return self.count if self.count > LISTED else 0
 
-    def take(self, listed: list[Finding], count: int) -> None:
-        """Take over what somebody else found: the first of so many."""
-        self.count += count
-        self.listed += listed
-        # What is wrong with the whole comes first, then all in the order of the log.
-        self.listed.sort(key=lambda found: (found.position is not None, found.position or 0))
-        del self.listed[LISTED:]
+    def take(self, others: Findings) -> None:
+        """Take over what somebody else found of other streams."""
+        self.count += others.count
+        self._of_the_whole += others._of_the_whole
+        self._placed += others._placed
+        self._placed.sort(key=lambda found: found.position or 0)
+        del self._placed[LISTED:]
 
     def add(self, rule: str, sentence: str, position: int | None = None, stream: str = "") -> None:
-        """Note one violation."""
+        """Note one violation; those at places are found in the order of the log."""
         self.count += 1
-        if self.count <= LISTED:
-            self.listed.append(Finding(rule, position, stream, sentence))
+        kept = self._of_the_whole if position is None else self._placed
+        if len(kept) < LISTED:
+            kept.append(Finding(rule, position, stream, sentence))

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from pathlib import Path
 from typing import Final
 
 from app.audit.explain import Explanation, Number, Shown, explain
-from app.audit.reader import AuditLog
+from app.audit.reader import AuditLog, LogPlace
 
 MOST_KEPT: Final = 200_000
 """Events that are kept explained; one takes some 200 bytes."""
 
-Key = tuple[Path, str, int, Number]
+Key = tuple[LogPlace, str, int, Number]
 """Of which log, which campaign, up to which position, which number."""
 
 
@@ -30,16 +29,16 @@ class KeptExplanations:
         self._events = 0
 
     async def explained(
-        self, log_path: Path, campaign_id: str, number: Number, shown: Shown
+        self, log: LogPlace, campaign_id: str, number: Number, shown: Shown
     ) -> Explanation:
         """Say what makes a number up to the position at which it was shown.
 
         Raises CannotAudit where the campaign had not begun there.
         """
-        key = (log_path, campaign_id, shown.position, number)
+        key = (log, campaign_id, shown.position, number)
         found = self._kept.get(key)
         if found is None:
-            found = await asyncio.to_thread(_explained, log_path, campaign_id, number, shown)
+            found = await asyncio.to_thread(_explained, log, campaign_id, number, shown)
             self._keep(key, found)
         else:
             self._kept.move_to_end(key)
@@ -63,12 +62,12 @@ def _weight(found: Explanation) -> int:
     return len(found.changes) + 1
 
 
-def _explained(log_path: Path, campaign_id: str, number: Number, shown: Shown) -> Explanation:
-    log = AuditLog(log_path)
+def _explained(log: LogPlace, campaign_id: str, number: Number, shown: Shown) -> Explanation:
+    opened = AuditLog(log)
     try:
-        return explain(log, campaign_id, number, shown.position, shown)
+        return explain(opened, campaign_id, number, shown.position, shown)
     finally:
-        log.close()
+        opened.close()
 
 
 KEPT: Final = KeptExplanations()

@@ -1,24 +1,25 @@
-"""The pass over the log, cut into shares of its streams: one for each processor.
+"""The pass over the log, cut into shares of its streams: so much at a time, several at once.
 
-Campaigns do not look at each other, so processes of their own can follow their rules.
+Campaigns do not look at each other, so processes of their own can follow their rules. A share's
+states are forgotten when it is done, which bounds the memory.
 """
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
-from contextlib import closing
-from multiprocessing import get_context
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
-from app.audit.findings import Finding, Findings
-from app.audit.gathered import Gathered, MovementOf
+from app.audit.findings import Findings
+from app.audit.gathered import Gathered, Gatherer, MovementOf
+from app.audit.processes import MOST_TASKS, Processes, Tell
 from app.audit.progress import Progress
-from app.audit.reader import AuditLog, CannotAudit
+from app.audit.reader import AuditLog, CannotAudit, LogPlace
 from app.audit.verification import Verification
 from app.log import UnreadableEvent
 
@@ -28,109 +29,104 @@ SMALL: Final = 50_000
 MOST: Final = 8
 """Processes beyond which reading the log is what takes the time."""
 
-POLL_S: Final = 0.2
+SHARE_EVENTS: Final = 500_000
+"""Events of one share, where campaigns are about equal. Pledges take some 800 bytes of memory
+each until their share is done. Each share reads past all other rows, which is quick.
+"""
+
+SHARES_EACH: Final = 2
+"""Shares of each process at least, so that it helps out where another one has more to do."""
 
 
 class Share(Struct, frozen=True):
     """The streams whose number leaves `number` when divided by `of`, up to a position.
 
-    What is to be looked at together later is gathered in the file `gathered`.
+    What is to be looked at together later is gathered in files in `folder`.
     """
 
-    log_path: Path
+    log: LogPlace
     up_to: int
     number: int
     of: int
-    gathered: Path
+    folder: Path
     with_money: bool
+
+    @property
+    def gathered(self) -> Gathered:
+        """Its files."""
+        return Gathered(self.folder, self.number)
 
 
 class Passed(Struct, frozen=True):
-    """What the pass over a share found: events, violations (the first of so many), balances."""
+    """What the pass over a share found: events, violations, balances by currency and account.
+
+    `misplaced` counts the rows whose column names another stream than their body.
+    """
 
     events: int
-    violations: list[Finding]
-    count: int
-    balances: dict[tuple[str, str], int]
+    findings: Findings
+    balances: dict[str, dict[str, int]]
+    misplaced: int
 
 
-def shares_for(events: int) -> int:
+def workers_for(events: int) -> int:
+    """How many processes go over a log of so many events: one for each processor we may use."""
+    return 1 if events < SMALL else min(len(os.sched_getaffinity(0)), MOST)
+
+
+def shares_for(events: int, workers: int) -> int:
     """Into how many shares a log of so many events is cut."""
-    return 1 if events < SMALL else min(os.cpu_count() or 1, MOST)
+    for_memory = -(-events // SHARE_EVENTS)
+    return min(max(1, for_memory, workers * SHARES_EACH if workers > 1 else 1), MOST_TASKS)
 
 
-def pass_over(shares: Sequence[Share], progress: Progress) -> list[Passed]:
+def pass_over(shares: Sequence[Share], workers: int, progress: Progress) -> list[Passed]:
     """Go over every share. Raises CannotAudit at an event that this code does not know."""
-    if len(shares) == 1:
-        (share,) = shares
-        return [_pass(share, lambda events: progress(events, share.up_to))]
-    return _pass_apart(shares, progress)
+    total, done = shares[0].up_to, list[Passed]()
+    if workers > 1:
+        with Processes(min(workers, len(shares))) as processes:
+            return processes.run(_pass, shares, progress, total)
+    for share in shares:
+        before = sum(passed.events for passed in done)
+        done.append(_pass(share, lambda events, before=before: progress(before + events, total)))  # type: ignore[misc] # mypy takes the default for an argument
+    return done
 
 
-def _pass(share: Share, tell: Callable[[int], None]) -> Passed:
+def _pass(share: Share, tell: Tell) -> Passed:
     findings = Findings()
     with (
-        closing(AuditLog(share.log_path)) as log,
-        closing(Gathered(share.gathered, _movements(log.log_id, share))) as gathered,
+        _uncollected(),
+        closing(AuditLog(share.log)) as log,
+        closing(Gatherer(share.gathered, _movements(log.log_id, share))) as gathered,
     ):
         run = Verification(findings, gathered.note)
         try:
             for rows in log.pages(share.up_to, share.number, share.of):
-                run.feed(rows)
+                run.feed(rows, log.names_of(rows))
+                gathered.note_page(rows, run.pledge_ids)
                 tell(run.events)
         except UnreadableEvent as fault:
             raise CannotAudit(str(fault)) from fault
         run.finish()
-    return Passed(run.events, findings.listed, findings.count, dict(run.balances))
+    balances = {currency: dict(books) for currency, books in run.balances.items()}
+    return Passed(run.events, findings, balances, run.misplaced)
 
 
-def _movements(log_id: str, share: Share) -> MovementOf:
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the collector from going through millions of states that hold no circles."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _movements(log_id: str, share: Share) -> MovementOf | None:
     if not share.with_money:
-        return lambda _: None
+        return None
     from app.audit.movements import movement_of  # noqa: PLC0415 - a log alone needs no bank
 
     return lambda event: movement_of(log_id, event)
-
-
-# --- Processes of their own ----------------------------------------------------------------------
-
-_board: Any = None
-"""In a process of its own: how many events each share has passed, and last whether to stop."""
-
-
-def _pass_apart(shares: Sequence[Share], progress: Progress) -> list[Passed]:
-    context = get_context("spawn")  # a fork would copy locks that other threads hold
-    board = context.Array("q", len(shares) + 1, lock=False)
-    total = shares[0].up_to
-    with ProcessPoolExecutor(len(shares), context, _begin, (board,)) as pool:
-        running = [pool.submit(_pass_here, share) for share in shares]
-        try:
-            for _ in _polls(running):
-                progress(sum(board[: len(shares)]), total)
-            # All are done, or one has failed, and then this raises what stopped it.
-            return [each.result() for each in running if each.done()]
-        finally:
-            board[len(shares)] = 1
-
-
-def _polls(running: Sequence[Future[Passed]]) -> Iterator[None]:
-    """Every now and then, until all are done or one has failed."""
-    waiting = True
-    while waiting:
-        yield
-        done, not_done = wait(running, POLL_S)
-        waiting = bool(not_done) and not any(each.exception() for each in done)
-
-
-def _begin(board: Any) -> None:  # noqa: ANN401 - ctypes has no name for it
-    global _board  # noqa: PLW0603 - the one way to hand it to a pool's processes
-    _board = board
-
-
-def _pass_here(share: Share) -> Passed:
-    def tell(events: int) -> None:
-        _board[share.number] = events
-        if _board[share.of]:
-            raise CannotAudit("Another share could not be read.")
-
-    return _pass(share, tell)

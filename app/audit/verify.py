@@ -8,16 +8,16 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
 from app.audit.findings import Finding, Findings
-from app.audit.gathered import gathered_in
+from app.audit.gathered import money_in
 from app.audit.order import check_keys, check_order, check_pledge_ids
 from app.audit.progress import Progress, unseen
-from app.audit.reader import AuditLog
-from app.audit.share import Passed, Share, pass_over, shares_for
+from app.audit.reader import AuditLog, LogPlace
+from app.audit.share import Passed, Share, pass_over, shares_for, workers_for
 
 if TYPE_CHECKING:
     from app.audit.reconcile import Reconciliation
@@ -38,42 +38,38 @@ class Verified(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def verify(
-    log_path: Path,
+    log_place: LogPlace,
     bank_path: Path,
     progress: Progress = unseen,
-    shares: int | None = None,
+    workers: int | None = None,
 ) -> tuple[Verified, float]:
     """Verify a log, and our books against the test bank's where its file is there.
 
-    `shares` is in how many processes; by default as many as are worth while. Returns what was
-    found, and the seconds it took. Raises CannotAudit where there is no log, and at a fact that
-    this code does not know.
+    `workers` is in how many processes; by default as many as there are processors, where that is
+    worth while. Returns what was found, and the seconds it took. Raises CannotAudit where there is
+    no log, and at a fact that this code does not know.
     """
     began = time.perf_counter()
-    findings = Findings()
+    findings, in_flight = Findings(), Findings()
     with ExitStack() as opened:
-        log = opened.enter_context(closing(AuditLog(log_path)))
+        log = opened.enter_context(closing(AuditLog(log_place)))
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="tributary-audit-")))
         bank = _bank(bank_path, folder / "bank.db", log, findings)
         up_to, _ = log.last()
-        of = shares or shares_for(up_to)
-        cut = [
-            Share(log_path, up_to, number, of, folder / f"{number}.db", bank is not None)
-            for number in range(of)
-        ]
-        passed = pass_over(cut, progress)
-        gathered = opened.enter_context(closing(gathered_in([each.gathered for each in cut])))
+        plan = _Plan(log_place, up_to, folder, workers or workers_for(up_to), bank is not None)
+        shares, passed = _passed(plan, progress)
+        gathered = [share.gathered for share in shares]
         balances = _balances(passed)
-        check_order(log, up_to, findings)
+        check_order(log, gathered, up_to, findings)
         check_keys(log, findings)
-        check_pledge_ids(gathered, findings)
+        check_pledge_ids(log, gathered, findings)
         _check_zero_sums(balances, findings)
-        in_flight = Findings()
         if bank is not None:
-            bank.compare(gathered, balances, up_to)
+            money = opened.enter_context(closing(money_in(gathered)))
+            bank.compare(money, balances, up_to)
             in_flight = bank.in_flight
     for each in passed:
-        findings.take(each.violations, each.count)
+        findings.take(each.findings)
     found = Verified(
         events=sum(each.events for each in passed),
         ok=not findings.count,
@@ -83,6 +79,34 @@ def verify(
         in_flight_count=in_flight.unlisted,
     )
     return found, time.perf_counter() - began
+
+
+class _Plan(NamedTuple):
+    """How a log is gone over."""
+
+    log: LogPlace
+    up_to: int
+    folder: Path
+    workers: int
+    with_money: bool
+
+    def shares(self, of: int) -> list[Share]:
+        """So many shares."""
+        folder = self.folder / str(of)
+        folder.mkdir()
+        return [
+            Share(self.log, self.up_to, number, of, folder, self.with_money) for number in range(of)
+        ]
+
+
+def _passed(plan: _Plan, progress: Progress) -> tuple[list[Share], list[Passed]]:
+    """Go over the log in shares, or all in one where an event lies in another stream's share."""
+    shares = plan.shares(shares_for(plan.up_to, plan.workers))
+    passed = pass_over(shares, plan.workers, progress)
+    if len(shares) > 1 and any(each.misplaced for each in passed):
+        shares = plan.shares(1)
+        passed = pass_over(shares, 1, progress)
+    return shares, passed
 
 
 def _bank(path: Path, store: Path, log: AuditLog, findings: Findings) -> Reconciliation | None:
@@ -97,8 +121,9 @@ def _balances(passed: Sequence[Passed]) -> dict[tuple[str, str], int]:
     """The journal's balances by account and currency."""
     balances: defaultdict[tuple[str, str], int] = defaultdict(int)
     for each in passed:
-        for place, amount_minor in each.balances.items():
-            balances[place] += amount_minor
+        for currency, books in each.balances.items():
+            for account, amount_minor in books.items():
+                balances[account, currency] += amount_minor
     return dict(balances)
 
 

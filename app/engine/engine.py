@@ -226,7 +226,7 @@ class Engine(Generic[S]):
             if room > 0:
                 batch += self._waiting.take(room, wait=not batch)
             if not batch:
-                if self._loading:
+                if self._loading or not self._waiting.ended:
                     continue
                 return
             with self._between_turns:

@@ -9,8 +9,8 @@ from app.engine.decider import Decider, S
 from app.engine.states import BrokenStream, anchor_of, load_state
 from app.log import EventLog, SnapshotStore, UnreadableEvent
 
-LEAST_TAIL: Final = 2_000
-"""A tail of fewer events is replayed in a few milliseconds."""
+LEAST_TAIL: Final = 10_000
+"""A tail of fewer events is replayed in fifty milliseconds."""
 
 _logger = logging.getLogger(__name__)
 

@@ -12,6 +12,8 @@ from app.engine.decider import Decider, S
 from app.log import EventLog, LogRow, SnapshotStore, decode_row
 
 PAGE_ROWS: Final = 10_000
+STREAM_ROWS: Final = 2_000
+"""Events of a stream that are read at once: few, for no other thread runs meanwhile."""
 SMALL: Final = 2_000
 """Events, or pledges of a snapshot, that are loaded between two turns; all others wait for more."""
 
@@ -76,10 +78,10 @@ def load_small(
 def follow_on(log: EventLog, decider: Decider[S], stream: str, state: S) -> None:
     """Add to a state what its stream holds beyond it; raises as `load_state`."""
     while True:
-        rows = log.read_stream(stream, state.version, PAGE_ROWS)
+        rows = log.read_stream(stream, state.version, STREAM_ROWS)
         for row in rows:
             evolve_row(decider, state, row)
-        if len(rows) < PAGE_ROWS:
+        if len(rows) < STREAM_ROWS:
             return
 
 

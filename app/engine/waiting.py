@@ -147,6 +147,12 @@ class WaitingCommands:
         """How many commands wait."""
         return self._count
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing waits and nothing more can come."""
+        with self._changed:
+            return self._closed and not self._jobs
+
     def wake(self) -> None:
         """Let `take` return, though nothing came."""
         with self._changed:

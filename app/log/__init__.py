@@ -1,5 +1,6 @@
 """The event log: one ordered, gapless sequence of facts that are never changed."""
 
+from app.log.opening import migrate_log, open_log, open_snapshots
 from app.log.ports import (
     CommitUnknown,
     EventLog,
@@ -13,6 +14,8 @@ from app.log.ports import (
     SnapshotStore,
     Turn,
 )
+from app.log.postgres import PostgresLog
+from app.log.postgres_snapshots import PostgresSnapshots
 from app.log.reading import UnreadableEvent, check_columns, decode_row
 from app.log.snapshots import SQLiteSnapshots
 from app.log.sqlite import SQLiteLog, TurnHooks
@@ -24,6 +27,8 @@ __all__ = [
     "LogRow",
     "NewKey",
     "NewRow",
+    "PostgresLog",
+    "PostgresSnapshots",
     "SQLiteLog",
     "SQLiteSnapshots",
     "Snapshot",
@@ -35,4 +40,7 @@ __all__ = [
     "UnreadableEvent",
     "check_columns",
     "decode_row",
+    "migrate_log",
+    "open_log",
+    "open_snapshots",
 ]

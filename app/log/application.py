@@ -22,27 +22,32 @@ from eventsourcing.persistence import (
 from eventsourcing.utils import Environment
 
 from app.log.mapper import EventMapper
+from app.log.opening import open_log, open_snapshots
+from app.log.postgres import PostgresLog
+from app.log.postgres_snapshots import PostgresSnapshots
 from app.log.snapshots import SQLiteSnapshots
 from app.log.sqlite import SQLiteLog
 
 LOG_PATH: Final = "TRIBUTARY_LOG_PATH"
 """The environment's name for the path of the log's database file."""
+LOG_URL: Final = "TRIBUTARY_LOG_URL"
+"""The environment's name for the URL of the log's PostgreSQL database, instead of a path."""
 
 
 class LogFactory(InfrastructureFactory[TrackingRecorder]):
-    """Builds our recorders on the log file that the environment names."""
+    """Builds our recorders on the log file or database that the environment names."""
 
     def __init__(self, env: Environment) -> None:
         super().__init__(env)
-        path = self.env.get(LOG_PATH)
-        if not path:
-            raise InfrastructureFactoryError(f"{LOG_PATH} is not set")
-        self._path = Path(path)
-        self._open: list[SQLiteLog | SQLiteSnapshots] = []
+        path, self._url = self.env.get(LOG_PATH), self.env.get(LOG_URL) or ""
+        if not path and not self._url:
+            raise InfrastructureFactoryError(f"neither {LOG_PATH} nor {LOG_URL} is set")
+        self._path = Path(path or ".")
+        self._open: list[SQLiteLog | SQLiteSnapshots | PostgresLog | PostgresSnapshots] = []
 
     def application_recorder(self) -> ApplicationRecorder:
         """Open the log."""
-        log = SQLiteLog(self._path)
+        log = open_log(self._url, self._path)
         self._open.append(log)
         return log
 
@@ -50,7 +55,7 @@ class LogFactory(InfrastructureFactory[TrackingRecorder]):
         """Open the snapshots beside the log; there is no other aggregate recorder."""
         if purpose != "snapshots":
             raise InfrastructureFactoryError(f"the log has no aggregate recorder for {purpose}")
-        snapshots = SQLiteSnapshots(self._path.with_name("snapshots.db"))
+        snapshots = open_snapshots(self._url, self._path.with_name("snapshots.db"))
         self._open.append(snapshots)
         return snapshots
 

@@ -137,7 +137,8 @@ class EventLog(Protocol):
     def wait(self, after: int, timeout: float) -> int:
         """Wait up to `timeout` seconds for an event after a position; return the last position.
 
-        Appends of this process wake the caller at once, those of others within about 50 ms.
+        Appends of this process wake the caller at once, those of others within about 50 ms (on
+        PostgreSQL at once, or within a second where its NOTIFY is not heard).
         """
 
     def turn(self) -> AbstractContextManager[Turn]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from functools import cache
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any, Final
 
 import msgspec
@@ -24,18 +24,51 @@ MAX_ROWS_PER_READ: Final = 10_000
 
 Value = int | str | bytes
 
+KNOWN_STREAMS: Final = 200_000
+"""How many streams' names or numbers are kept in memory."""
+
+# Columns side by side take half the time of an array per row.
 _PACK: Final = """
     SELECT
-        json_group_array(json_array(position, name, version, at, tag, length(body))),
+        json_group_array(position), json_group_array(stream), json_group_array(version),
+        json_group_array(at), json_group_array(tag), json_group_array(length(body)),
         group_concat(CAST(body AS TEXT), '')
     FROM (
-        SELECT e.position, s.name, e.version, e.at, e.tag, e.body
-        FROM events e CROSS JOIN streams s ON s.id = e.stream
-        WHERE {where} ORDER BY {order} LIMIT ?
+        SELECT e.position, e.stream, e.version, e.at, e.tag, e.body
+        FROM events e WHERE {where} ORDER BY {order} LIMIT ?
     )"""
+_BODIES: Final = """
+    SELECT min(position), max(position), json_group_array(tag),
+        group_concat(CAST(body AS TEXT), ',')
+    FROM (SELECT position, tag, body FROM events WHERE position > ? ORDER BY position LIMIT ?)"""
+_NAMES: Final = """
+    SELECT json_group_array(json_array(id, name)) FROM streams
+    WHERE id IN (SELECT value FROM json_each(?))"""
 
-_columns = msgspec.json.Decoder(list[tuple[int, str, int, int, str, int]])
+_numbers = msgspec.json.Decoder(list[int])
+_texts = msgspec.json.Decoder(list[str])
+_names = msgspec.json.Decoder(list[tuple[int, str]])
 _keys = msgspec.json.Decoder(list[tuple[str, str, str, int, int, int]])
+
+
+class StreamNames:
+    """The names of the streams by their numbers, which never change, as they were met."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, str] = {}
+
+    def of(self, connection: sqlite3.Connection, numbers: set[int]) -> dict[int, str]:
+        """Return a mapping that has the names of these numbers."""
+        known = self._known
+        missing = numbers - known.keys()
+        if missing:
+            if len(known) + len(missing) > KNOWN_STREAMS:
+                known = self._known = {}
+                missing = numbers
+            wanted = msgspec.json.encode(list(missing)).decode()
+            (found,) = connection.execute(_NAMES, (wanted,)).fetchone()
+            known.update(_names.decode(found))
+        return known
 
 
 @cache
@@ -44,20 +77,34 @@ def packed(where: str, order: str) -> str:
     return _PACK.format(where=where, order=order)
 
 
-def fetch(connection: sqlite3.Connection, statement: str, *values: Value) -> list[LogRow]:
+def fetch(
+    connection: sqlite3.Connection, names: StreamNames, statement: str, *values: Value
+) -> list[LogRow]:
     """Run a packed statement and return its rows."""
-    columns, bodies = connection.execute(statement, values).fetchone()
-    rows = []
-    start = 0
-    for position, stream, version, at, tag, size in _columns.decode(columns):
-        end = start + size
-        rows.append(LogRow(position, stream, version, at, tag, bodies[start:end]))
-        start = end
-    return rows
+    packed_columns = connection.execute(statement, values).fetchone()
+    positions, streams, versions, times = map(_numbers.decode, packed_columns[:4])
+    known = names.of(connection, set(streams))
+    bodies = packed_columns[6]
+    ends = list(accumulate(_numbers.decode(packed_columns[5])))
+    return list(
+        map(
+            LogRow,
+            positions,
+            map(known.__getitem__, streams),
+            versions,
+            times,
+            _texts.decode(packed_columns[4]),
+            [bodies[start:end] for start, end in zip([0, *ends], ends, strict=False)],
+        )
+    )
 
 
 def fetch_after(
-    connection: sqlite3.Connection, statement: str, *values: Value, limit: int | None
+    connection: sqlite3.Connection,
+    names: StreamNames,
+    statement: str,
+    *values: Value,
+    limit: int | None,
 ) -> list[LogRow]:
     """Run a packed statement page by page; the last of its values is what to read on from.
 
@@ -69,12 +116,22 @@ def fetch_after(
     rows: list[LogRow] = []
     while limit is None or len(rows) < limit:
         step = MAX_ROWS_PER_READ if limit is None else min(MAX_ROWS_PER_READ, limit - len(rows))
-        page = fetch(connection, statement, *fixed, last, step)
+        page = fetch(connection, names, statement, *fixed, last, step)
         rows += page
         if len(page) < step:
             break
         last = page[-1][column]
     return rows
+
+
+def fetch_bodies(
+    connection: sqlite3.Connection, after: int, limit: int
+) -> tuple[int, int, list[str], bytes] | None:
+    """Return the rows after a position in one piece: where they begin and end, their tags, and a
+    JSON list of their bodies; None where there is none.
+    """
+    first, last, tags, bodies = connection.execute(_BODIES, (after, limit)).fetchone()
+    return None if first is None else (first, last, _texts.decode(tags), b"[%b]" % bodies)
 
 
 def fetch_keys(connection: sqlite3.Connection, hashes: Sequence[bytes]) -> dict[bytes, KeyEntry]:

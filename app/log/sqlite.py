@@ -16,22 +16,29 @@ from uuid import UUID
 import msgspec
 from eventsourcing.persistence import (
     ApplicationRecorder,
-    IntegrityError,
     InterfaceError,
     Notification,
-    ProgrammingError,
     StoredEvent,
     Subscription,
 )
 
 from app.log.connection import WRITER_CACHE_KIB, Readers, TurnLock, connect, library_errors
 from app.log.ports import CommitUnknown, KeyEntry, LogRow, NewKey, NewRow
-from app.log.rows import fetch, fetch_after, fetch_keys, insert_many, packed
+from app.log.rows import (
+    KNOWN_STREAMS,
+    StreamNames,
+    fetch,
+    fetch_after,
+    fetch_bodies,
+    fetch_keys,
+    insert_many,
+    packed,
+)
 from app.log.schema import prepare
+from app.log.stored import new_rows, stream_of
 from app.log.subscription import LogSubscription
-from domain.events import EVENT_TYPES
 
-POLL_S: Final = 0.05
+POLL_S: Final = 0.01
 """How often a waiting reader looks for what other processes wrote."""
 
 _LAST: Final = "SELECT position, at FROM events ORDER BY position DESC LIMIT 1"
@@ -49,8 +56,6 @@ _READ_VERSIONS: Final = packed(
     " AND e.version IN (SELECT value FROM json_each(?))",
     "e.version",
 )
-KNOWN_STREAMS: Final = 200_000
-"""How many streams' numbers are kept in memory."""
 
 _logger = logging.getLogger(__name__)
 
@@ -63,17 +68,18 @@ class TurnHooks(msgspec.Struct, frozen=True, kw_only=True):
     after_commit: Callable[[], None] | None = None
 
 
-class _Time(msgspec.Struct):
-    at: int
-
-
 class SQLiteTurn:
     """One append turn on the writer's connection."""
 
     def __init__(
-        self, connection: sqlite3.Connection, hooks: TurnHooks, numbers: dict[str, int]
+        self,
+        connection: sqlite3.Connection,
+        hooks: TurnHooks,
+        numbers: dict[str, int],
+        names: StreamNames,
     ) -> None:
         self._connection = connection
+        self._names = names
         self._hooks = hooks
         self._numbers = numbers
         self.new_numbers: dict[str, int] = {}
@@ -84,7 +90,9 @@ class SQLiteTurn:
 
     def tail(self, after: int) -> list[LogRow]:
         """Return every row after a position."""
-        return fetch_after(self._connection, _READ, after, limit=None)
+        # What this turn wrote may be rolled back, and the numbers of its streams given again.
+        names = StreamNames() if self.changed else self._names
+        return fetch_after(self._connection, names, _READ, after, limit=None)
 
     def stream_number(self, stream: str) -> int:
         """Return the stream's small number, giving it one if it has none."""
@@ -142,6 +150,7 @@ class SQLiteLog(ApplicationRecorder):
         self._closed = False
         self._writer: sqlite3.Connection | None = None
         self._numbers: dict[str, int] = {}
+        self._names = StreamNames()
         try:
             with self._lock, library_errors():
                 self._writer = connect(path, cache_kib=WRITER_CACHE_KIB)
@@ -165,20 +174,29 @@ class SQLiteLog(ApplicationRecorder):
     def read(self, after: int, limit: int) -> list[LogRow]:
         """Return up to `limit` rows after a position, in order."""
         with self._readers.borrow() as connection:
-            return fetch_after(connection, _READ, after, limit=limit)
+            return fetch_after(connection, self._names, _READ, after, limit=limit)
+
+    def read_bodies(self, after: int, limit: int) -> tuple[int, int, list[str], bytes] | None:
+        """Return what `read` does in one piece, at a third of the cost: the first and the last
+        position, the tags, and a JSON list of the bodies; None where there is nothing.
+        """
+        with self._readers.borrow() as connection:
+            return fetch_bodies(connection, after, limit)
 
     def read_stream(
         self, stream: str, after_version: int = 0, limit: int | None = None
     ) -> list[LogRow]:
         """Return the rows of one stream after a version, in order; none for an unknown stream."""
         with self._readers.borrow() as connection:
-            return fetch_after(connection, _READ_STREAM, stream, after_version, limit=limit)
+            return fetch_after(
+                connection, self._names, _READ_STREAM, stream, after_version, limit=limit
+            )
 
     def read_versions(self, stream: str, versions: Iterable[int]) -> list[LogRow]:
         """Return those rows of one stream that have one of the versions, in order."""
         wanted = json.dumps(sorted(set(versions)))
         with self._readers.borrow() as connection:
-            return fetch(connection, _READ_VERSIONS, stream, wanted, -1)
+            return fetch(connection, self._names, _READ_VERSIONS, stream, wanted, -1)
 
     def last(self) -> tuple[int, int]:
         """Return the last event's (position, at); (0, 0) for an empty log."""
@@ -224,7 +242,7 @@ class SQLiteLog(ApplicationRecorder):
             connection = self._open_writer()
             try:
                 connection.execute("BEGIN IMMEDIATE")
-                turn = SQLiteTurn(connection, self.hooks, self._numbers)
+                turn = SQLiteTurn(connection, self.hooks, self._numbers, self._names)
                 yield turn
                 if self.hooks.before_commit:
                     self.hooks.before_commit()
@@ -305,22 +323,7 @@ class SQLiteLog(ApplicationRecorder):
         if not stored_events:
             return []
         with self.turn() as turn:
-            position, last_at = turn.position, turn.at
-            rows: list[NewRow] = []
-            for stored in stored_events:
-                position += 1
-                last_at = _time_of(stored, last_at, kwargs.get("at") or 0)
-                number = turn.stream_number(_stream_of(stored.originator_id))
-                rows.append(
-                    (
-                        position,
-                        number,
-                        stored.originator_version,
-                        last_at,
-                        stored.topic,
-                        stored.state,
-                    )
-                )
+            rows = new_rows(turn, stored_events, kwargs.get("at") or 0)
             turn.append(rows)
         return [row[0] for row in rows]
 
@@ -335,7 +338,7 @@ class SQLiteLog(ApplicationRecorder):
     ) -> Sequence[StoredEvent]:
         """Return the stored events of one stream, versions above `gt` up to `lte`."""
         where = ["e.stream = (SELECT id FROM streams WHERE name = ?)"]
-        values: list[Any] = [_stream_of(originator_id)]
+        values: list[Any] = [stream_of(originator_id)]
         if gt is not None:
             where.append("e.version > ?")
             values.append(gt)
@@ -344,7 +347,9 @@ class SQLiteLog(ApplicationRecorder):
             values.append(lte)
         statement = packed(" AND ".join(where), "e.version DESC" if desc else "e.version")
         with self._readers.borrow() as connection:
-            rows = fetch(connection, statement, *values, -1 if limit is None else limit)
+            rows = fetch(
+                connection, self._names, statement, *values, -1 if limit is None else limit
+            )
         return [StoredEvent(row.stream, row.version, row.tag, row.body) for row in rows]
 
     def select_notifications(
@@ -367,7 +372,7 @@ class SQLiteLog(ApplicationRecorder):
             values.extend(topics)
         statement = packed(" AND ".join(where), "e.position")
         with self._readers.borrow() as connection:
-            rows = fetch(connection, statement, *values, limit)
+            rows = fetch(connection, self._names, statement, *values, limit)
         return [
             Notification(row.stream, row.version, row.tag, row.body, row.position) for row in rows
         ]
@@ -381,20 +386,3 @@ class SQLiteLog(ApplicationRecorder):
     ) -> Subscription[ApplicationRecorder]:
         """Follow the log after a position, also what other processes append."""
         return LogSubscription(self, gt=gt, topics=topics)
-
-
-def _stream_of(originator_id: UUID | str) -> str:
-    if not isinstance(originator_id, str):
-        raise ProgrammingError(f"streams are named by text, not {type(originator_id).__name__}")
-    return originator_id
-
-
-def _time_of(stored: StoredEvent, last_at: int, given: int) -> int:
-    if stored.topic not in EVENT_TYPES:
-        return max(given, last_at)
-    at = msgspec.json.decode(stored.state, type=_Time).at
-    if at < last_at:
-        raise IntegrityError(
-            f"{stored.topic} at {at} would turn the log's clock back from {last_at}"
-        )
-    return at

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from eventsourcing.persistence import ApplicationRecorder, Notification, Subscription
 
 if TYPE_CHECKING:
+    from app.log.postgres import PostgresLog
     from app.log.sqlite import SQLiteLog
 
 BATCH: Final = 500
@@ -22,7 +23,7 @@ class LogSubscription(Subscription[ApplicationRecorder]):
     It reads in the thread that iterates; `stop` from any thread ends the iteration.
     """
 
-    def __init__(self, log: SQLiteLog, gt: int | None, topics: Sequence[str]) -> None:
+    def __init__(self, log: SQLiteLog | PostgresLog, gt: int | None, topics: Sequence[str]) -> None:
         super().__init__(recorder=log, gt=gt, topics=topics)
         self._log = log
         self._after = gt or 0

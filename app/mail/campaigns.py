@@ -17,7 +17,7 @@ from domain.state import Status
 from domain.terms import Terms
 from projections.campaign_pages import PAGES
 from projections.facts import pledge_key
-from projections.pledges import BY_BACKER, CAMPAIGNS, PLEDGES, PledgeRow, bits_of
+from projections.pledges import BY_BACKER, CAMPAIGNS, PLEDGES, PledgeRow, found_by
 from projections.views import Views
 
 GONE: Final = (Status.WITHDRAWN, Status.DROPPED)
@@ -203,10 +203,8 @@ class CampaignFacts:
         async with self._views.connect() as connection:
             for start in range(0, len(several), ROWS_PER_QUERY):
                 part = several[start : start + ROWS_PER_QUERY]
-                own = select(BY_BACKER.c.pledge).where(
-                    BY_BACKER.c.bits.in_([bits_of(backer) for backer in part]),
-                    BY_BACKER.c.pledge >= first,
-                    BY_BACKER.c.pledge < last,
+                own = found_by(BY_BACKER, part).where(
+                    BY_BACKER.c.pledge >= first, BY_BACKER.c.pledge < last
                 )
                 wanted = pledges.key.in_(own) & pledges.backer.in_(part)
                 for row in await _rows(connection, wanted):

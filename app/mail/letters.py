@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -89,19 +89,15 @@ class Letters:
 
     # --- To whom ---------------------------------------------------------------------------------
 
+    async def reachable(self, parties: Collection[str]) -> set[str]:
+        """Those of many parties who may have an address."""
+        return await self._recipients.reachable(parties) if parties else set()
+
     async def to_few(self, tellings: Sequence[Telling]) -> list[NewMail]:
         """The mails of notes that are no crowd's."""
         keys = await self.facts.keys({telling.campaign_id for telling in tellings})
         parties: list[tuple[Telling, str, Mine]] = []
-        made = [t.event.backer for t in tellings if isinstance(t.event, e.PledgeMade)]
-        # Of the many pledges few have an address: only those are looked up.
-        known = await self._recipients.of(made)
-        wanted = [
-            t
-            for t in tellings
-            if isinstance(t.note.to, Backer)
-            and (not isinstance(t.event, e.PledgeMade) or t.event.backer in known)
-        ]
+        wanted = [t for t in tellings if isinstance(t.note.to, Backer)]
         pledges = await self.facts.pledges(
             [(keys[t.campaign_id], t.note.to.no) for t in wanted if isinstance(t.note.to, Backer)]
         )

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.following import require_readable
 from app.log import LogRow, decode_row
 from app.mail.campaigns import CampaignFacts
 from app.mail.kinds import KINDS
@@ -22,9 +23,10 @@ from app.mail.rules import RULES, Followers, Note, notes_of
 from app.stores.follows import Follows
 from app.stores.mail_news import MovedByAnotherError, Place, begin_at, move
 from app.stores.mails import NewMail, add_mails
-from domain.events import EVENT_TYPES
+from domain.events import AnyEvent, PledgeMade
+from projections.reading import Facts, Reading, Tail
 
-FOLLOWED_AT_ONCE: Final = 1_000
+FOLLOWED_AT_ONCE: Final = 10_000
 """Events read at once."""
 
 PAGE: Final = 200
@@ -61,7 +63,9 @@ class Told(Struct, frozen=True):
 
 
 class News:
-    """Follows the log. `seen` returns how far the views have read it, `clock` ms UTC."""
+    """Follows the log. `seen` returns how far the views have read it, `clock` ms UTC; `facts` is
+    what the followers of a process read it through.
+    """
 
     def __init__(
         self,
@@ -71,9 +75,11 @@ class News:
         *,
         seen: Callable[[], int],
         clock: Callable[[], int],
+        facts: Facts | None = None,
     ) -> None:
         self._people = people
         self._log = log
+        self._facts = facts or Tail(log.read)
         self._letters = letters
         self._follows = Follows(people)
         self._seen = seen
@@ -108,22 +114,39 @@ class News:
         if seen <= place.position:
             return None
         limit = min(FOLLOWED_AT_ONCE, seen - place.position)
-        rows = await asyncio.to_thread(self._log.read, place.position, limit)
-        told = [_told(row) for row in rows]
-        to = place.position
-        few: list[Telling] = []
-        for one in told:
-            if one.crowds:
-                break
-            few += one.few
-            to = one.position
+        reading = await asyncio.to_thread(self._facts.after, place.position, limit)
+        few, crowded = await self._told(reading)
+        to = reading.last if crowded is None else crowded.position - 1
         try:
             if to > place.position:
                 mails = await self._letters.to_few(few) if few else []
                 return await self._keep(mails, place, Place(to))
-            return await self._crowd(place, told[0]) if told else None
+            if crowded is not None:
+                return await self._crowd(place, crowded)
         except MovedByAnotherError:
             return 0
+        await asyncio.to_thread(require_readable, self._log, reading)
+        return None
+
+    async def _told(self, reading: Reading) -> tuple[list[Telling], Told | None]:
+        """What facts lead to, up to the first that concerns many, and that one.
+
+        Of the many pledges few have a backer with an address: only those are told.
+        """
+        made = {event.backer for event in reading.events if type(event) is PledgeMade}
+        known = await self._letters.reachable(made)
+        few: list[Telling] = []
+        for position, event in zip(reading.positions, reading.events, strict=True):
+            if type(event) is PledgeMade:
+                if event.backer not in known:
+                    continue
+            elif type(event) not in RULES:
+                continue
+            told = _told(position, event)
+            if told.crowds:
+                return few, told
+            few += told.few
+        return few, None
 
     async def _keep(self, mails: Sequence[NewMail], was: Place, to: Place) -> int:
         async with self._people.begin() as connection:
@@ -169,7 +192,7 @@ class News:
         rows = await asyncio.to_thread(self._log.read_stream, f"{_PREFIX}{campaign_id}")
         new = 0
         for row in rows:
-            told = _told(row)
+            told = _told(row.position, decode_row(row))
             few = [telling for telling in told.few if telling.note.kind in kinds]
             new += await self._add(await self._letters.to_few(few)) if few else 0
             for telling in told.crowds:
@@ -186,22 +209,16 @@ class News:
             return await add_mails(connection, mails, at=self._clock())
 
 
-_TAGS: Final = frozenset(tag for tag, kind in EVENT_TYPES.items() if kind in RULES)
-
-
-def _told(row: LogRow) -> Told:
-    """What a row leads to. Only rows that may lead to mails are decoded."""
-    if row.tag in EVENT_TYPES and row.tag not in _TAGS:
-        return Told(row.position, (), ())
-    event = decode_row(row)
+def _told(position: int, event: AnyEvent) -> Told:
+    """What a fact leads to."""
     campaign_id = event.stream.removeprefix(_PREFIX)
 
     def telling(note: Note) -> Telling:
-        return Telling(str(row.position), campaign_id, note, event.at, event)
+        return Telling(str(position), campaign_id, note, event.at, event)
 
     notes = notes_of(event)
     return Told(
-        row.position,
+        position,
         tuple(telling(note) for note in notes if not note.to_crowd),
         tuple(telling(note) for note in notes if note.to_crowd),
     )

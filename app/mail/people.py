@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -12,9 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.stores.accounts import ACCOUNTS, JOINED, Accounts, normal_mail
 from app.stores.follows import Follow
 from app.stores.people import PARTIES
-from app.stores.rows import in_parts
+from app.stores.rows import in_parts, packed, phrased
 
 UNKNOWN_LANGUAGE: Final = ""
+
+_REACHABLE: Final = phrased("""
+    SELECT {pack} value {packed} FROM {strings}
+    WHERE EXISTS (SELECT 1 FROM accounts WHERE party = value)
+    OR EXISTS (SELECT 1 FROM joined_parties WHERE party = value)
+    OR EXISTS (SELECT 1 FROM parties WHERE id = value AND mail IS NOT NULL)""")
+_parties: Final = msgspec.json.Decoder(list[tuple[str]])
 
 
 class Person(Struct, frozen=True):
@@ -48,6 +56,13 @@ class Recipients:
         for party, (address, language) in (await self._addresses(without)).items():
             found[party] = Person(party, normal_mail(address), language, frozenset((party,)))
         return found
+
+    async def reachable(self, parties: Collection[str]) -> set[str]:
+        """Those of many parties who may have an address: all others are not looked at further."""
+        statement = _REACHABLE[self._engine.dialect.name]
+        async with self._engine.connect() as connection:
+            found = await connection.execute(statement, {"packed": packed(parties)})
+            return {party for (party,) in _parties.decode(found.scalar_one())}
 
     async def following(self, follows: Collection[Follow]) -> dict[int, Person]:
         """The person behind each follow, by its number."""

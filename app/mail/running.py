@@ -24,6 +24,7 @@ from app.stores.database import open_people
 from app.stores.follows import Follows
 from app.stores.mails import Mails
 from domain.terms import DAY_MS
+from projections.reading import Facts
 from projections.views import Views
 
 NEWS_PAUSE_S: Final = 0.5
@@ -41,10 +42,11 @@ _logger = logging.getLogger(__name__)
 class MailRun:
     """Runs the mails of one platform from `start` to `stop`.
 
-    `seen` returns how far the views have read the log, `clock` ms UTC.
+    `seen` returns how far the views have read the log, `clock` ms UTC, `may_follow` whether news
+    are to be told here; `facts` is what the followers of a process read the log through.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything outside comes in here, by name
         self,
         settings: Settings,
         log: Log,
@@ -54,7 +56,11 @@ class MailRun:
         *,
         seen: Callable[[], int],
         clock: Callable[[], int],
+        may_follow: Callable[[], bool] = lambda: True,
+        facts: Facts | None = None,
     ) -> None:
+        self._may_follow = may_follow
+        self._facts = facts
         self._settings = settings
         self._log = log
         self._engine = engine
@@ -102,17 +108,19 @@ class MailRun:
     async def _serve(self) -> None:
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        people = await open_people(self._settings.people_path)
+        people = await open_people(self._settings)
         views = Views(self._settings.views_path)
         try:
             letters = Letters(
                 people, views, self._engine, self._renderer, self._links, self._settings.secret
             )
-            news = News(people, self._log, letters, seen=self._seen, clock=self._clock)
+            news = News(
+                people, self._log, letters, seen=self._seen, clock=self._clock, facts=self._facts
+            )
             await news.begin()
             mails = Mails(people)
             works = {
-                "news": (NEWS_PAUSE_S, news.catch_up),
+                "news": (NEWS_PAUSE_S, lambda: self._tell(news)),
                 "reminders": (REMIND_PAUSE_S, Reminders(people, letters, self._clock).step),
                 "sweep": (SWEEP_PAUSE_S, lambda: self._sweep(mails, Follows(people))),
             }
@@ -155,6 +163,10 @@ class MailRun:
                     await self._stop.wait()
             except TimeoutError:
                 continue
+
+    async def _tell(self, news: News) -> int:
+        """Tell the news, unless another machine does."""
+        return await news.catch_up() if await asyncio.to_thread(self._may_follow) else 0
 
     async def _sweep(self, mails: Mails, follows: Follows) -> int:
         before = self._clock() - KEPT_MS

@@ -6,18 +6,20 @@ from its beginning leaves exactly what was asked for and has no outcome yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from app.log import LogRow, UnreadableEvent, decode_row
 from app.processes.runner import ASK_FIRST_MS
 from app.processes.work import NEVER, Changes, Job, Kind, WatchedCampaign
 from domain import events as e
+from projections.reading import Reading
 
 _PREFIX: Final = "campaign:"
+_AT_ONCE: Final = "pledge"
+"""When a campaign whose pledges are charged as they are made collects."""
 
 SUSPENDED: Final = "campaign_suspended"
 FROZEN: Final = "payouts_frozen"
@@ -51,22 +53,27 @@ class Following:
 
     def __init__(self, campaigns: dict[str, WatchedCampaign]) -> None:
         self._campaigns = campaigns
+        self._at_once = {
+            _PREFIX + campaign_id
+            for campaign_id, known in campaigns.items()
+            if known.collect_at == _AT_ONCE
+        }
 
-    def changes(self, rows: Iterable[LogRow]) -> tuple[Changes, UnreadableEvent | None]:
-        """What these rows of the log change, up to one that cannot be read: none is skipped."""
+    def changes(self, reading: Reading) -> Changes:
+        """What these facts change."""
         changes = Changes()
-        for row in rows:
-            kind = e.EVENT_TYPES.get(row.tag)
-            if kind is None or kind in _RULES:
-                try:
-                    event = decode_row(row)
-                except UnreadableEvent as fault:
-                    return changes, fault
-                rule = _RULES.get(type(event))
-                if rule is not None:
-                    rule(self, changes, event.stream.removeprefix(_PREFIX), event)
-            changes.position = row.position
-        return changes, None
+        changes.position = reading.last
+        at_once = self._at_once
+        for event in reading.events:
+            if type(event) is e.PledgeMade and event.stream not in at_once and not event.late:
+                # By far the most of all facts: pledges that wait for their campaign's end.
+                if event.hold_id:
+                    changes.drop(_lapse_key(event.hold_id))
+                continue
+            rule = _RULES.get(type(event))
+            if rule is not None:
+                rule(self, changes, event.stream.removeprefix(_PREFIX), event)
+        return changes
 
     def keep(self, changes: Changes) -> None:
         """Know what these changes told, now that they are written."""
@@ -84,6 +91,8 @@ class Following:
     def launched(self, to: Changes, campaign_id: str, event: e.CampaignLaunched) -> None:
         """It closes at its deadline."""
         self._watch(to, campaign_id, collect_at=event.terms.collect_at)
+        if event.terms.collect_at == _AT_ONCE:
+            self._at_once.add(event.stream)
         self._close_at(to, campaign_id, event.deadline_at)
 
     def extended(self, to: Changes, campaign_id: str, event: e.DeadlineExtended) -> None:
@@ -126,18 +135,18 @@ class Following:
 
     def hold_placed(self, to: Changes, campaign_id: str, event: e.HoldPlaced) -> None:
         """It lapses when its time is over."""
-        key = f"lapse/{event.hold_id}"
+        key = _lapse_key(event.hold_id)
         to.ensure(Job("lapse", key, campaign_id, event.hold_id, event.until_at))
 
     def hold_lapsed(self, to: Changes, _campaign_id: str, event: e.HoldLapsed) -> None:
         """It is gone."""
-        to.drop(f"lapse/{event.hold_id}")
+        to.drop(_lapse_key(event.hold_id))
 
     def made(self, to: Changes, campaign_id: str, event: e.PledgeMade) -> None:
         """Charged at once where the terms say so, and after success."""
         if event.hold_id:
-            to.drop(f"lapse/{event.hold_id}")
-        if event.late or self._known(to, campaign_id).collect_at == "pledge":
+            to.drop(_lapse_key(event.hold_id))
+        if event.late or event.stream in self._at_once:
             to.ensure(_about_pledge("collect", campaign_id, event.no, event.at))
 
     def method_replaced(
@@ -250,6 +259,10 @@ class Following:
 
 def _close_key(campaign_id: str, deadline_at: int) -> str:
     return f"close/{campaign_id}/{deadline_at}"
+
+
+def _lapse_key(hold_id: str) -> str:
+    return f"lapse/{hold_id}"
 
 
 def _refund_row(campaign_id: str, refund_id: str) -> str:

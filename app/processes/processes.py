@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Final, Protocol
 
+from app.following import require_readable
 from app.log import LogRow, UnreadableEvent
 from app.payments.port import Notification, PaymentProvider
 from app.processes.collect import CollectRunner
@@ -23,12 +22,15 @@ from app.processes.rate import RateLimit
 from app.processes.refund import GiveBackRunner, RefundRunner
 from app.processes.runner import LEASE_MS, Engine, Runner, World
 from app.processes.work import Changes, Kind, Trouble, Work
+from projections.reading import Facts, Tail
 
 FOLLOWED_AT_ONCE: Final = 5_000
 """Events read and folded in one transaction."""
 BATCH: Final = 1_000
 """Rows leased at once, and asked of the provider in one call."""
 WAIT_S: Final = 0.5
+REST_S: Final = 0.05
+"""How long following rests after each time, so that many events share a transaction."""
 POLL_S: Final = 0.1
 
 RUNNERS: Final[Mapping[str, tuple[type[Runner], ...]]] = {
@@ -70,7 +72,9 @@ class Processes:
     provider's references, `accounts` payout account ids, `return_path` says where a backer goes
     after confirming a charge of pledge `no`. `clock` returns ms UTC. At most `rate_per_s` requests
     a second go to the provider (None: no limit), `batch` in one call. Several processes may work on
-    one file; what one leases is its own for `lease_ms`.
+    one store; what one leases is its own for `lease_ms`. `may_follow` says whether the log is to be
+    followed here, which the threads ask again and again. `work` is closed with them.
+    The log is read through `facts`, where the followers of a process share that.
     """
 
     def __init__(  # noqa: PLR0913 - everything outside comes in here, by name
@@ -78,7 +82,7 @@ class Processes:
         log: Log,
         engine: Engine,
         provider: PaymentProvider,
-        work_path: Path,
+        work: Work,
         *,
         methods: Callable[[Collection[str]], Mapping[str, str]],
         clock: Callable[[], int],
@@ -87,10 +91,14 @@ class Processes:
         rate_per_s: float | None = None,
         batch: int = BATCH,
         lease_ms: int = LEASE_MS,
+        may_follow: Callable[[], bool] = lambda: True,
+        facts: Facts | None = None,
     ) -> None:
         self._log = log
+        self._facts = facts or Tail(log.read)
         self._clock = clock
-        self._work = Work(work_path, owner=str(uuid.uuid4()))
+        self._may_follow = may_follow
+        self._work = work
         self._rate = RateLimit(rate_per_s)
         self._world = world = World(
             log_id=log.log_id,
@@ -112,11 +120,13 @@ class Processes:
         self._fault: str = ""
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._remember()
+        # Remembered with the first step: a process that only hears news and looks needs none of it.
+        self._following: Following | None = None
+        self._position = 0
 
     # --- Following -------------------------------------------------------------------------------
 
-    def _remember(self) -> None:
+    def _remember(self) -> Following:
         self._position = self._work.position(self._log.log_id)
         if self._position > self._log.last()[0]:
             # The log was restored from an older copy: what was followed is not what is there.
@@ -124,6 +134,7 @@ class Processes:
             self._work.clear()
             self._position = 0
         self._following = Following(self._work.campaigns())
+        return self._following
 
     def follow(self) -> int:
         """Turn what is new in the log into work; returns how many events it was.
@@ -131,27 +142,29 @@ class Processes:
         Raises UnreadableEvent at an event that this code does not know: none is skipped.
         """
         with self._following_lock:
+            following = self._following or self._remember()
             followed = 0
-            while rows := self._log.read(self._position, FOLLOWED_AT_ONCE):
-                changes, fault = self._following.changes(rows)
-                if changes.position:
-                    followed += self._apply(changes)
-                if fault is not None:
-                    raise fault
+            while (reading := self._facts.after(self._position, FOLLOWED_AT_ONCE)).events:
+                new = self._apply(following, following.changes(reading))
+                followed += new
+                if not new:  # another process was first
+                    following = self._remember()
+            require_readable(self._log, reading)
             return followed
 
-    def _apply(self, changes: Changes) -> int:
+    def _apply(self, following: Following, changes: Changes) -> int:
         before = self._position
         if not self._work.apply(changes, self._log.log_id, before):
-            self._remember()  # another process was first
             return 0
-        self._following.keep(changes)
+        following.keep(changes)
         self._position = changes.position
         return changes.position - before
 
     @property
     def position(self) -> int:
-        """Up to where the log was followed."""
+        """Up to where the log was followed, by this process or by another."""
+        if self._following is None:
+            return self._work.position(self._log.log_id)
         return self._position
 
     def reconstruct(self) -> int:
@@ -259,8 +272,14 @@ class Processes:
     def _follow_on(self) -> None:
         while not self._stop.is_set():
             try:
-                self.follow()
+                if not self._may_follow():  # another machine does, into the same work
+                    self._following = None
+                    self._stop.wait(WAIT_S)
+                    continue
+                followed = self.follow()
                 self._fault = ""
+                if followed:
+                    self._stop.wait(REST_S)
                 self._log.wait(self._position, POLL_S)
             except UnreadableEvent as fault:
                 if str(fault) != self._fault:

@@ -1,13 +1,15 @@
-"""What is still to be done: rows in `work.db`, found by following the log.
+"""What is still to be done: rows in `work.db` or PostgreSQL's schema `work`, found by following the
+log.
 
 Nothing here is a truth of its own. A row says "see to this, from then on"; what there is to do is
-read from the campaign's state when its time has come. So the file can be lost: following the log
-from its beginning writes it anew. Rows are deleted when they are done.
+read from the campaign's state when its time has come. So the rows can be lost: following the log
+from its beginning writes them anew. Rows are deleted when they are done.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,26 +20,33 @@ from msgspec import Struct
 from sqlalchemy import (
     Column,
     Connection,
+    Engine,
     Index,
-    Integer,
     MetaData,
     Table,
-    Text,
     create_engine,
     event,
+    func,
+    select,
     text,
+    update,
 )
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from app.settings import Settings
+from app.stores.connecting import postgres_engine, speak_plainly
+from app.stores.rows import Number, Text, lock_number, packed, phrased, upsert
+from app.stores.shapes import Schema, check, migrate
+
 SCHEMA_VERSION: Final = 1
-"""Kept in the file. A file of another version is emptied: the log fills it again."""
+"""Kept with the rows. Those of another version are thrown away: the log brings them again."""
 
 NEVER: Final = 2**62
 """The `due_at` of what waits for somebody's decision."""
 
 BACK_OFF_FIRST_MS: Final = 1_000
 BACK_OFF_LAST_MS: Final = 3_600_000
-BUSY_TIMEOUT_MS: Final = 30_000
+BUSY_TIMEOUT_S: Final = 30.0
 ERROR_CHARACTERS: Final = 500
 
 Kind = Literal[
@@ -50,20 +59,26 @@ METADATA: Final = MetaData()
 WORK: Final = Table(
     "work",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("id", Number, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("dedupe_key", Text, nullable=False, unique=True),
     Column("campaign_id", Text, nullable=False),
     Column("ref", Text, nullable=False),
     Column("payload", Text, nullable=False),
-    Column("due_at", Integer, nullable=False),
-    Column("attempts", Integer, nullable=False, server_default="0"),
-    Column("lease_until", Integer, nullable=False, server_default="0"),
+    Column("due_at", Number, nullable=False),
+    Column("attempts", Number, nullable=False, server_default="0"),
+    Column("lease_until", Number, nullable=False, server_default="0"),
     Column("lease_owner", Text, nullable=False, server_default=""),
-    Column("wakes", Integer, nullable=False, server_default="0"),
+    Column("wakes", Number, nullable=False, server_default="0"),
     Column("last_error", Text, nullable=False, server_default=""),
     Index("work_due", "kind", "due_at"),
-    Index("work_in_trouble", "campaign_id", "last_error", sqlite_where=text("last_error <> ''")),
+    Index(
+        "work_in_trouble",
+        "campaign_id",
+        "last_error",
+        sqlite_where=text("last_error <> ''"),
+        postgresql_where=text("last_error <> ''"),
+    ),
     sqlite_strict=True,
 )
 
@@ -71,7 +86,7 @@ CHECKPOINTS: Final = Table(
     "checkpoints",
     METADATA,
     Column("log_id", Text, primary_key=True),
-    Column("position", Integer, nullable=False),
+    Column("position", Number, nullable=False),
     sqlite_strict=True,
 )
 
@@ -80,11 +95,13 @@ CAMPAIGNS: Final = Table(
     METADATA,
     Column("campaign_id", Text, primary_key=True),
     Column("collect_at", Text, nullable=False),
-    Column("deadline_at", Integer, nullable=False),
-    Column("ended", Integer, nullable=False),
+    Column("deadline_at", Number, nullable=False),
+    Column("ended", Number, nullable=False),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
+
+WORK_SCHEMA: Final = Schema("work", SCHEMA_VERSION, METADATA, is_derived=True)
 
 
 class Job(Struct, frozen=True):
@@ -215,111 +232,123 @@ class Changes:
         self.resumed[campaign_id, why] = at
 
 
-# One statement of SQLite per batch: Python's sqlite3 gives up the interpreter's lock once per row,
-# and in a server whose other threads compute, a thousand rows would then take seconds.
-_ROWS: Final = """
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
-    FROM json_each(?)"""
 _COLUMNS: Final = "(kind, dedupe_key, campaign_id, ref, due_at, payload)"
-_ENSURE: Final = f"INSERT OR IGNORE INTO work {_COLUMNS} {_ROWS}"
-_WAKE: Final = f"""
-    INSERT INTO work {_COLUMNS} {_ROWS} WHERE true
+_ROWS: Final = """
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, CAST(value ->> 4 AS {number}),
+        value ->> 5
+    FROM {rows} WHERE true"""
+_ENSURE: Final = phrased(f"INSERT INTO work {_COLUMNS} {_ROWS} ON CONFLICT (dedupe_key) DO NOTHING")
+_WAKE: Final = phrased(f"""
+    INSERT INTO work {_COLUMNS} {_ROWS}
     ON CONFLICT (dedupe_key) DO UPDATE SET
-        due_at = min(due_at, excluded.due_at),
-        payload = CASE excluded.payload WHEN '' THEN payload ELSE excluded.payload END,
-        wakes = wakes + 1"""
-_DROP: Final = "DELETE FROM work WHERE dedupe_key IN (SELECT value FROM json_each(?))"
-_RELEASE: Final = """
-    UPDATE work SET due_at = min(due_at, ?), wakes = wakes + 1 WHERE dedupe_key = ?"""
-_RESUME: Final = """
-    UPDATE work SET due_at = min(due_at, ?), wakes = wakes + 1
-    WHERE campaign_id = ? AND last_error = ?"""
-_DUE: Final = """
-    SELECT json_group_array(json_array(
-        id, kind, dedupe_key, campaign_id, ref, payload, attempts + 1, wakes))
+        due_at = {{least}}(work.due_at, excluded.due_at),
+        payload = CASE excluded.payload WHEN '' THEN work.payload ELSE excluded.payload END,
+        wakes = work.wakes + 1""")
+_DROP: Final = phrased("DELETE FROM work WHERE dedupe_key IN (SELECT value FROM {strings})")
+_RELEASE: Final = phrased("""
+    UPDATE work SET due_at = {least}(due_at, v.due), wakes = wakes + 1
+    FROM (SELECT value ->> 0 AS key, CAST(value ->> 1 AS {number}) AS due FROM {rows}) AS v
+    WHERE work.dedupe_key = v.key""")
+_RESUME: Final = phrased("""
+    UPDATE work SET due_at = {least}(due_at, v.due), wakes = wakes + 1
     FROM (
-        SELECT * FROM work WHERE kind = ? AND due_at <= ? AND lease_until <= ?
-        ORDER BY due_at, id LIMIT ?)"""
-_ANY: Final = "SELECT 1 FROM work WHERE kind = ? AND due_at <= ? AND lease_until <= ? LIMIT 1"
-_LEASE: Final = """
-    UPDATE work SET lease_owner = ?, lease_until = ?, attempts = attempts + 1
-    WHERE id IN (SELECT value FROM json_each(?))"""
-_FINISH: Final = """
+        SELECT value ->> 0 AS campaign, value ->> 1 AS why, CAST(value ->> 2 AS {number}) AS due
+        FROM {rows}) AS v
+    WHERE work.campaign_id = v.campaign AND work.last_error = v.why AND work.last_error <> ''""")
+_DUE: Final = phrased("""
+    SELECT {pack} id, kind, dedupe_key, campaign_id, ref, payload, attempts + 1, wakes {packed}
+    FROM (
+        SELECT * FROM work WHERE kind = :kind AND due_at <= :now AND lease_until <= :now
+        ORDER BY due_at, id LIMIT :limit {skip_locked}) AS due""")
+_ANY: Final = text("""
+    SELECT 1 FROM work WHERE kind = :kind AND due_at <= :now AND lease_until <= :now LIMIT 1""")
+_LEASE: Final = phrased("""
+    UPDATE work SET lease_owner = :owner, lease_until = :until, attempts = attempts + 1
+    WHERE id IN (SELECT CAST(value AS {number}) FROM {strings})""")
+_FINISH: Final = phrased("""
     DELETE FROM work WHERE id IN (
-        SELECT w.id FROM json_each(?) AS j CROSS JOIN work AS w ON w.id = j.value ->> 0
-        WHERE w.wakes = j.value ->> 1 AND w.lease_owner = ?)"""
-_LET_GO: Final = """
+        SELECT w.id
+        FROM (
+            SELECT CAST(value ->> 0 AS {number}) AS task, CAST(value ->> 1 AS {number}) AS woken
+            FROM {rows}) AS v
+        {each_joins} work AS w ON w.id = v.task
+        WHERE w.wakes = v.woken AND w.lease_owner = :owner)""")
+_LET_GO: Final = phrased("""
     UPDATE work SET lease_owner = '', lease_until = 0, attempts = 0
-    WHERE id IN (SELECT value ->> 0 FROM json_each(?)) AND lease_owner = ?"""
-_PUT_OFF: Final = """
+    WHERE id IN (SELECT CAST(value ->> 0 AS {number}) FROM {rows}) AND lease_owner = :owner""")
+_PUT_OFF: Final = phrased("""
     UPDATE work SET
         lease_owner = '', lease_until = 0,
-        due_at = CASE WHEN wakes = v.woken THEN v.due ELSE min(due_at, v.due) END,
+        due_at = CASE WHEN wakes = v.woken THEN v.due ELSE {least}(due_at, v.due) END,
         last_error = v.error,
-        attempts = CASE v.fresh WHEN 1 THEN 0 ELSE attempts END,
+        attempts = CASE v.fresh WHEN '1' THEN 0 ELSE attempts END,
         payload = coalesce(v.load, payload)
     FROM (
-        SELECT value ->> 0 AS task, value ->> 1 AS woken, value ->> 2 AS due, value ->> 3 AS error,
-            value ->> 4 AS fresh, value ->> 5 AS load
-        FROM json_each(?)) AS v
-    WHERE work.id = v.task AND lease_owner = ?"""
-_WATCH: Final = """
-    INSERT OR REPLACE INTO campaigns (campaign_id, collect_at, deadline_at, ended)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)"""
-_NEXT: Final = """
-    SELECT kind, min(max(due_at, lease_until)) FROM work WHERE due_at < ? GROUP BY kind"""
-_TROUBLES: Final = """
+        SELECT CAST(value ->> 0 AS {number}) AS task, CAST(value ->> 1 AS {number}) AS woken,
+            CAST(value ->> 2 AS {number}) AS due, value ->> 3 AS error,
+            CAST(value ->> 4 AS TEXT) AS fresh, value ->> 5 AS load
+        FROM {rows}) AS v
+    WHERE work.id = v.task AND lease_owner = :owner""")
+_WATCH: Final = phrased("""
+    INSERT INTO campaigns (campaign_id, collect_at, deadline_at, ended)
+    SELECT value ->> 0, value ->> 1, CAST(value ->> 2 AS {number}), CAST(value ->> 3 AS {number})
+    FROM {rows} WHERE true
+    ON CONFLICT (campaign_id) DO UPDATE SET collect_at = excluded.collect_at,
+        deadline_at = excluded.deadline_at, ended = excluded.ended""")
+_NEXT: Final = phrased("""
+    SELECT kind, min({greatest}(due_at, lease_until)) FROM work WHERE due_at < :never
+    GROUP BY kind""")
+_TROUBLES: Final = text("""
     SELECT kind, dedupe_key, campaign_id, attempts, due_at, last_error FROM work
-    WHERE last_error <> '' ORDER BY id LIMIT ?"""
+    WHERE last_error <> '' ORDER BY id LIMIT :limit""")
 
-_encode = msgspec.json.Encoder().encode
 _tasks = msgspec.json.Decoder(list[tuple[int, Kind, str, str, str, str, int, int]])
 
 
 class Work:
-    """The open `work.db`. Several threads and processes may share the file; `owner` marks what
-    this one has leased.
+    """The open work store. Several threads, processes and, with PostgreSQL, machines may share it;
+    `owner` marks what this one has leased.
+
+    Who writes by what it read does so alone, as in SQLite everybody does: rows are touched in any
+    order. Only leasing goes on beside it, and steps over what others hold.
     """
 
-    def __init__(self, path: Path, owner: str) -> None:
-        self._owner = owner
-        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
-        event.listen(self._engine, "connect", _prepare)
-        with self._writing() as connection:
-            (version,) = connection.exec_driver_sql("PRAGMA user_version").one()
-            if version != SCHEMA_VERSION:
-                METADATA.drop_all(connection)
-                METADATA.create_all(connection)
-                connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    def __init__(self, engine: Engine, owner: str = "") -> None:
+        self._owner = owner or str(uuid.uuid4())
+        self._engine = engine
+        self._dialect = engine.dialect.name
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the store."""
         self._engine.dispose()
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def _writing(self, *, alone: bool = True) -> Iterator[Connection]:
+        with self._engine.begin() as connection:
+            if self._dialect == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            elif alone:
+                connection.execute(select(func.pg_advisory_xact_lock(_WRITING)))
             yield connection
-            connection.commit()
 
     # --- Following -------------------------------------------------------------------------------
 
     def position(self, log_id: str) -> int:
         """Up to where this log was followed."""
         with self._engine.connect() as connection:
-            row = connection.exec_driver_sql(
-                "SELECT position FROM checkpoints WHERE log_id = ?", (log_id,)
+            row = connection.execute(
+                select(CHECKPOINTS.c.position).where(CHECKPOINTS.c.log_id == log_id)
             ).first()
         return row[0] if row else 0
 
     def campaigns(self) -> dict[str, WatchedCampaign]:
         """Every campaign that following knows of."""
         with self._engine.connect() as connection:
-            rows = connection.exec_driver_sql(
-                "SELECT campaign_id, collect_at, deadline_at, ended FROM campaigns"
-            )
-            return {row[0]: WatchedCampaign(row[1], row[2], bool(row[3])) for row in rows}
+            rows = connection.execute(select(CAMPAIGNS))
+            return {
+                row.campaign_id: WatchedCampaign(row.collect_at, row.deadline_at, bool(row.ended))
+                for row in rows
+            }
 
     def apply(self, changes: Changes, log_id: str, before: int) -> bool:
         """Write what the events after position `before` change, and up to where they were followed.
@@ -327,26 +356,24 @@ class Work:
         False, and nothing is written, where another process has followed them meanwhile.
         """
         with self._writing() as connection:
-            run = connection.exec_driver_sql
             if not _move(connection, log_id, before, changes.position):
                 return False
-            if changes.dropped:
-                run(_DROP, (_encode(sorted(changes.dropped)).decode(),))
             woken = [changes.jobs[key] for key in changes.jobs if key in changes.woken]
             ensured = [job for key, job in changes.jobs.items() if key not in changes.woken]
-            for statement, jobs in ((_ENSURE, ensured), (_WAKE, woken)):
-                if jobs:
-                    run(statement, (_rows(jobs),))
-            for key, at in changes.released.items():
-                run(_RELEASE, (at, key))
-            for (campaign_id, why), at in changes.resumed.items():
-                run(_RESUME, (at, campaign_id, why))
-            if changes.watched:
-                rows = [
-                    (campaign_id, *msgspec.structs.astuple(known))
-                    for campaign_id, known in changes.watched.items()
-                ]
-                run(_WATCH, (_encode(rows).decode(),))
+            watched = [
+                (campaign_id, known.collect_at, known.deadline_at, int(known.ended))
+                for campaign_id, known in changes.watched.items()
+            ]
+            for statement, rows in (
+                (_DROP, sorted(changes.dropped)),
+                (_ENSURE, _rows(ensured)),
+                (_WAKE, _rows(woken)),
+                (_RELEASE, list(changes.released.items())),
+                (_RESUME, [(*what, at) for what, at in changes.resumed.items()]),
+                (_WATCH, watched),
+            ):
+                if rows:
+                    connection.execute(statement[self._dialect], {"packed": packed(rows)})
         return True
 
     def clear(self) -> None:
@@ -359,15 +386,22 @@ class Work:
 
     def lease(self, kind: Kind, now: int, until: int, limit: int) -> list[Task]:
         """Take up to `limit` due rows of a kind; nobody else takes them before `until`."""
+        due = {"kind": kind, "now": now}
         with self._engine.connect() as connection:
-            if connection.exec_driver_sql(_ANY, (kind, now, now)).first() is None:
+            if connection.execute(_ANY, due).first() is None:
                 return []
-        with self._writing() as connection:
-            (packed,) = connection.exec_driver_sql(_DUE, (kind, now, now, limit)).one()
-            tasks = [Task(*row) for row in _tasks.decode(packed)]
+        with self._writing(alone=False) as connection:
+            found = connection.execute(_DUE[self._dialect], due | {"limit": limit})
+            tasks = [Task(*row) for row in _tasks.decode(found.scalar_one())]
             if tasks:
-                ids = _encode([task.id for task in tasks]).decode()
-                connection.exec_driver_sql(_LEASE, (self._owner, until, ids))
+                connection.execute(
+                    _LEASE[self._dialect],
+                    {
+                        "owner": self._owner,
+                        "until": until,
+                        "packed": packed(task.id for task in tasks),
+                    },
+                )
         return tasks
 
     def settle(self, verdicts: Iterable[Verdict]) -> None:
@@ -394,20 +428,22 @@ class Work:
                     )
                 )
         with self._writing() as connection:
-            run = connection.exec_driver_sql
-            if jobs:
-                run(_ENSURE, (_rows(jobs),))
-            if finished:
-                packed = _encode(finished).decode()
-                run(_FINISH, (packed, self._owner))
-                run(_LET_GO, (packed, self._owner))
-            if put_off:
-                run(_PUT_OFF, (_encode(put_off).decode(), self._owner))
+            for statement, rows in (
+                (_ENSURE, _rows(jobs)),
+                (_FINISH, finished),
+                (_LET_GO, finished),
+                (_PUT_OFF, put_off),
+            ):
+                if rows:
+                    values = {"packed": packed(rows)}
+                    if statement is not _ENSURE:
+                        values["owner"] = self._owner
+                    connection.execute(statement[self._dialect], values)
 
     def next_due(self) -> dict[Kind, int]:
         """When the next row of each kind is due, in ms UTC."""
         with self._engine.connect() as connection:
-            rows = connection.exec_driver_sql(_NEXT, (NEVER,)).all()
+            rows = connection.execute(_NEXT[self._dialect], {"never": NEVER}).all()
         return {row[0]: row[1] for row in rows}
 
     # --- Looking ---------------------------------------------------------------------------------
@@ -415,37 +451,96 @@ class Work:
     def waiting(self) -> dict[Kind, int]:
         """How many rows there are of each kind."""
         with self._engine.connect() as connection:
-            rows = connection.exec_driver_sql("SELECT kind, count(*) FROM work GROUP BY kind").all()
-        return {row[0]: row[1] for row in rows}
+            query = select(WORK.c.kind, func.count()).group_by(WORK.c.kind)
+            return {row[0]: row[1] for row in connection.execute(query)}
 
     def troubles(self, limit: int = 100) -> list[Trouble]:
         """The rows that did not go through, the oldest first."""
         with self._engine.connect() as connection:
-            rows: Sequence[Any] = connection.exec_driver_sql(_TROUBLES, (limit,)).all()
+            rows: Sequence[Any] = connection.execute(_TROUBLES, {"limit": limit}).all()
         return [Trouble(*row) for row in rows]
 
 
-def _rows(jobs: Iterable[Job]) -> str:
-    return _encode(
-        [(j.kind, j.key, j.campaign_id, j.ref, j.due_at, j.payload) for j in jobs]
-    ).decode()
+_WRITING: Final = lock_number("the work of the processes")
+
+
+def _rows(jobs: Iterable[Job]) -> list[tuple[object, ...]]:
+    return [(j.kind, j.key, j.campaign_id, j.ref, j.due_at, j.payload) for j in jobs]
 
 
 def _move(connection: Connection, log_id: str, before: int, after: int) -> bool:
-    run = connection.exec_driver_sql
+    """Move the checkpoint on; False where it is not where it was."""
     if before == 0:
-        run("INSERT OR IGNORE INTO checkpoints VALUES (?, 0)", (log_id,))
-    moved = run(
-        "UPDATE checkpoints SET position = ? WHERE log_id = ? AND position = ?",
-        (after, log_id, before),
+        first = upsert(CHECKPOINTS).values(log_id=log_id, position=0)
+        connection.execute(first.on_conflict_do_nothing())
+    moved = connection.execute(
+        update(CHECKPOINTS)
+        .where(CHECKPOINTS.c.log_id == log_id, CHECKPOINTS.c.position == before)
+        .values(position=after)
     )
     return moved.rowcount == 1
+
+
+# --- Opening -------------------------------------------------------------------------------------
+
+
+def open_work(settings: Settings) -> Engine:
+    """Open the work store. A file is made where it is missing; a database has to be migrated.
+
+    Raises SchemaTooNewError, NotMigratedError and StoreUnavailableError.
+    """
+    if not settings.database_url:
+        return _open_file(settings.work_path)[0]
+    engine = _connect(settings)
+    try:
+        with engine.connect() as connection:
+            check(connection, WORK_SCHEMA)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def migrate_work(settings: Settings) -> str:
+    """Make the work store, or make it anew in our shape; return what was done."""
+    if settings.database_url:
+        engine = _connect(settings)
+        try:
+            return migrate(engine, WORK_SCHEMA)
+        finally:
+            engine.dispose()
+    engine, found = _open_file(settings.work_path)
+    engine.dispose()
+    name = settings.work_path.name
+    if found == SCHEMA_VERSION:
+        return f"{name}: has shape {found}, nothing to do"
+    made = f"made anew, from shape {found} to" if found else "made, shape"
+    return f"{name}: {made} {SCHEMA_VERSION}"
+
+
+def _connect(settings: Settings) -> Engine:
+    return postgres_engine(settings.database_url, WORK_SCHEMA.name, lock_timeout_s=BUSY_TIMEOUT_S)
+
+
+def _open_file(path: Path) -> tuple[Engine, int]:
+    """Open the file, and return with it the shape that it had: 0 for a new one."""
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S})
+    event.listen(engine, "connect", _prepare)
+    speak_plainly(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        (found,) = connection.exec_driver_sql("PRAGMA user_version").one()
+        if found != SCHEMA_VERSION:
+            METADATA.drop_all(connection)
+            METADATA.create_all(connection)
+            connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    return engine, int(found)
 
 
 def _prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # transactions begin where this file says so
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
     cursor.execute("PRAGMA journal_mode = WAL")
     # What a power cut takes from the end is found again by following the log from the checkpoint.
     cursor.execute("PRAGMA synchronous = NORMAL")

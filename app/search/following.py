@@ -24,6 +24,11 @@ from projections.views import Views
 PAUSE_S: Final = 1.0
 """How often the views are looked at, in seconds."""
 
+MANY: Final = 250
+"""So many campaigns that changed make the next pause twice as long."""
+
+LONGEST_PAUSE_S: Final = 3.0
+
 LOOK_OVER_S: Final = 30.0
 """How often names and texts, which change without a fact in the log, are looked over."""
 
@@ -44,12 +49,21 @@ _logger = logging.getLogger(__name__)
 class SearchFollower:
     """Follows for a process: in a thread of its own, or whenever somebody asks."""
 
-    def __init__(self, index: SearchIndex, views: Views, people: Engine, log_id: str) -> None:
+    def __init__(
+        self,
+        index: SearchIndex,
+        views: Views,
+        people: Engine,
+        log_id: str,
+        *,
+        elsewhere: bool = False,
+    ) -> None:
         self.index = index
         self._views = views
         self._people = people
         self._log_id = log_id
         self._running = False
+        self._elsewhere = elsewhere
         self._lock = threading.Lock()
         self._looked_over_at = 0.0
         self._blank: set[int] = set()
@@ -59,19 +73,23 @@ class SearchFollower:
         self._running = True
         try:
             while not stop.is_set():
+                changed = 0
                 try:
-                    self.catch_up()
+                    changed = self.catch_up()
                     if time.monotonic() >= self._looked_over_at + LOOK_OVER_S:
                         self.look_over()
                 except Exception:
                     _logger.exception("the search index could not be brought up; it is tried again")
-                stop.wait(PAUSE_S)
+                # What is sorted by may be some seconds old; what is shown is read from the views.
+                stop.wait(min(PAUSE_S * (1 + changed / MANY), LONGEST_PAUSE_S))
         finally:
             self._running = False
 
     def ready(self) -> None:
-        """Be up to date where no thread sees to it: in tests and in commands."""
-        if not self._running:
+        """Be up to date where no thread sees to it, of this process or (`elsewhere`) of another:
+        in tests and in commands.
+        """
+        if not self._running and not self._elsewhere:
             self.catch_up()
 
     def catch_up(self) -> int:

@@ -11,24 +11,12 @@ from collections.abc import Collection
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import (
-    Column,
-    Index,
-    Integer,
-    RowMapping,
-    Table,
-    Text,
-    delete,
-    exists,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Column, Index, RowMapping, Table, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.stores.people import PARTIES, Role, new_party
-from app.stores.rows import METADATA, in_parts, one_row
+from app.stores.rows import METADATA, Number, Text, in_parts, one_row, upsert, writing
 
 ACCOUNTS: Final = Table(
     "accounts",
@@ -36,10 +24,10 @@ ACCOUNTS: Final = Table(
     Column("party", Text, primary_key=True),
     Column("mail", Text, nullable=False, unique=True),
     Column("password_hash", Text),
-    Column("confirmed_at", Integer),
+    Column("confirmed_at", Number),
     Column("language", Text, nullable=False),
     Column("pen_name", Text, nullable=False),
-    Column("created_at", Integer, nullable=False),
+    Column("created_at", Number, nullable=False),
     sqlite_strict=True,
 )
 
@@ -48,7 +36,7 @@ JOINED: Final = Table(
     METADATA,
     Column("party", Text, primary_key=True),
     Column("account", Text, nullable=False),
-    Column("joined_at", Integer, nullable=False),
+    Column("joined_at", Number, nullable=False),
     Index("joined_by_account", "account"),
     sqlite_strict=True,
 )
@@ -60,7 +48,7 @@ GRANTS: Final = Table(
     Column("party", Text, primary_key=True),
     Column("channel", Text, primary_key=True),
     Column("role", Text, primary_key=True),
-    Column("granted_at", Integer, nullable=False),
+    Column("granted_at", Number, nullable=False),
     Column("granted_by", Text, nullable=False),
     sqlite_strict=True,
 )
@@ -170,7 +158,7 @@ class Accounts:
 
     async def with_pen_name(self, text: str, limit: int) -> list[str]:
         """Return up to so many accounts whose pen name holds a text."""
-        query = select(ACCOUNTS.c.party).where(ACCOUNTS.c.pen_name.contains(text, autoescape=True))
+        query = select(ACCOUNTS.c.party).where(ACCOUNTS.c.pen_name.icontains(text, autoescape=True))
         async with self._engine.connect() as connection:
             return list((await connection.execute(query.limit(limit))).scalars())
 
@@ -187,7 +175,7 @@ class Accounts:
         if party == account:
             return
         async with self._engine.begin() as connection:
-            await connection.execute(insert(JOINED).prefix_with("OR IGNORE"), row)
+            await connection.execute(upsert(JOINED).on_conflict_do_nothing(), row)
 
     async def change(self, party: str, **values: object) -> None:
         """Change some of an account's own columns. Raises UnknownAccountError, MailTakenError."""
@@ -213,7 +201,7 @@ class Accounts:
             "granted_by": by,
         }
         async with self._engine.begin() as connection:
-            await connection.execute(insert(GRANTS).prefix_with("OR IGNORE"), row)
+            await connection.execute(upsert(GRANTS).on_conflict_do_nothing(), row)
 
     async def revoke(self, party: str, channel: str, role: Role) -> None:
         """Take a role away; taking it again changes nothing."""
@@ -230,7 +218,7 @@ class Accounts:
         remains = exists().where(
             others.c.channel == channel, others.c.role == "staff", others.c.party != party
         )
-        async with self._engine.begin() as connection:
+        async with writing(self._engine, f"staff of {channel}") as connection:
             kept = () if role != "staff" else (remains,)
             await connection.execute(delete(GRANTS).where(*this, *kept))
             still = (await connection.execute(select(GRANTS.c.party).where(*this))).scalar()

@@ -10,17 +10,16 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import Column, Index, Integer, RowMapping, Table, Text, delete, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Column, Index, RowMapping, Table, delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.rows import METADATA, in_parts, one_row, scrub
+from app.stores.rows import METADATA, Number, Text, in_parts, one_row, scrub, upsert
 
 ADDRESSES: Final = Table(
     "addresses",
     METADATA,
     Column("campaign", Text, primary_key=True),
-    Column("no", Integer, primary_key=True),
+    Column("no", Number, primary_key=True),
     Column("party", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("phone", Text, nullable=False),
@@ -30,7 +29,7 @@ ADDRESSES: Final = Table(
     Column("district", Text, nullable=False),
     Column("street", Text, nullable=False),
     Column("postal_code", Text, nullable=False),
-    Column("given_at", Integer, nullable=False),
+    Column("given_at", Number, nullable=False),
     Index("addresses_by_party", "party"),
     sqlite_strict=True,
 )
@@ -88,7 +87,7 @@ class Addresses:
     async def save(self, address: Address) -> None:
         """Keep an address, in place of one given before for the same pledge."""
         row = {column.name: getattr(address, column.name) for column in ADDRESSES.columns}
-        statement = insert(ADDRESSES).values(row)
+        statement = upsert(ADDRESSES).values(row)
         async with self._engine.begin() as connection:
             await connection.execute(
                 statement.on_conflict_do_update(index_elements=["campaign", "no"], set_=row)

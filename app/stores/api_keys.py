@@ -13,22 +13,11 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final, Literal, get_args
 
 from msgspec import Struct
-from sqlalchemy import (
-    Column,
-    Integer,
-    LargeBinary,
-    RowMapping,
-    Select,
-    Table,
-    Text,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Column, LargeBinary, RowMapping, Select, Table, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.stores.people import Role
-from app.stores.rows import METADATA, one_row
+from app.stores.rows import METADATA, Number, Text, one_row
 
 Scope = Literal[
     "account",
@@ -59,7 +48,7 @@ ROLE_SCOPES: Final[Mapping[Role, frozenset[Scope]]] = {
 
 SECRET_BYTES: Final = 32
 ID_BYTES: Final = 8
-CACHE_MS: Final = 5_000
+CACHE_MS: Final = 1_000
 """How long a key is trusted without asking the table: a key revoked by another process works
 this much longer at most."""
 CACHED_KEYS: Final = 10_000
@@ -72,9 +61,9 @@ API_KEYS: Final = Table(
     Column("role", Text, nullable=False),
     Column("owner", Text, nullable=False),
     Column("scopes", Text, nullable=False),
-    Column("created_at", Integer, nullable=False),
-    Column("expires_at", Integer),
-    Column("revoked_at", Integer),
+    Column("created_at", Number, nullable=False),
+    Column("expires_at", Number),
+    Column("revoked_at", Number),
     Column("channel", Text),
     sqlite_strict=True,
 )

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import Column, Index, Integer, Table, Text, func, insert, or_, select, text, update
+from sqlalchemy import Column, Index, Table, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.rows import METADATA
+from app.stores.rows import METADATA, Number, Text
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -26,18 +26,23 @@ ALARM_PERCENT: Final = 30
 CARD_TRIES: Final = Table(
     "card_tries",
     METADATA,
-    Column("no", Integer, primary_key=True),
+    Column("no", Number, primary_key=True),
     Column("campaign", Text, nullable=False),
     Column("person", Text, nullable=False),
     Column("mail", Text, nullable=False),
     Column("address", Text, nullable=False),
     Column("card", Text, nullable=False),
-    Column("declined", Integer, nullable=False),
-    Column("at", Integer, nullable=False),
+    Column("declined", Number, nullable=False),
+    Column("at", Number, nullable=False),
     Index("card_tries_by_campaign", "campaign", "no"),
     Index("card_tries_by_at", "at"),
     # Few rows have marks: the rest is never looked at again to let go of any.
-    Index("card_tries_marked", "at", sqlite_where=text("person != ''")),
+    Index(
+        "card_tries_marked",
+        "at",
+        sqlite_where=text("person != ''"),
+        postgresql_where=text("person != ''"),
+    ),
     sqlite_strict=True,
 )
 

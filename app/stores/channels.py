@@ -6,11 +6,10 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Column, Integer, LargeBinary, RowMapping, Table, Text, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Column, LargeBinary, RowMapping, Table, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.rows import METADATA, one_row
+from app.stores.rows import METADATA, Number, Text, one_row, upsert
 from domain.terms import Terms
 
 CHANNELS: Final = Table(
@@ -21,7 +20,7 @@ CHANNELS: Final = Table(
     Column("languages", Text, nullable=False),
     Column("currencies", Text, nullable=False),
     Column("terms", LargeBinary, nullable=False),
-    Column("updated_at", Integer, nullable=False),
+    Column("updated_at", Number, nullable=False),
     sqlite_strict=True,
 )
 
@@ -59,7 +58,7 @@ class Channels:
             "terms": msgspec.json.encode(channel.terms),
             "updated_at": at,
         }
-        statement = insert(CHANNELS).values(row)
+        statement = upsert(CHANNELS).values(row)
         async with self._engine.begin() as connection:
             await connection.execute(
                 statement.on_conflict_do_update(index_elements=["id"], set_=row)

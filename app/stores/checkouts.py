@@ -10,22 +10,11 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import (
-    Column,
-    Integer,
-    LargeBinary,
-    RowMapping,
-    Table,
-    Text,
-    insert,
-    select,
-    update,
-)
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Column, LargeBinary, RowMapping, Table, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.stores.methods import PAYMENT_METHODS, PaymentMethod
-from app.stores.rows import METADATA, new_id, one_row
+from app.stores.rows import METADATA, Number, Text, new_id, one_row, upsert
 from domain.events import Visibility
 from domain.terms import Choice
 
@@ -35,7 +24,7 @@ CHECKOUTS: Final = Table(
     Column("id", Text, primary_key=True),
     Column("party", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Column("created_at", Integer, nullable=False),
+    Column("created_at", Number, nullable=False),
     Column("method", Text),
     sqlite_strict=True,
 )
@@ -97,9 +86,11 @@ class Checkouts:
         mine = (CHECKOUTS.c.party == checkout.backer) & CHECKOUTS.c.method.is_(None)
         async with self._engine.begin() as connection:
             saved = await connection.execute(
-                statement.on_conflict_do_update(index_elements=["id"], set_=row, where=mine)
+                statement.on_conflict_do_update(
+                    index_elements=["id"], set_=row, where=mine
+                ).returning(CHECKOUTS.c.id)
             )
-            if saved.rowcount != 1:
+            if saved.one_or_none() is None:
                 raise CheckoutTakenError(checkout.id)
 
     async def get(self, checkout_id: str, *, party: str) -> Checkout | None:

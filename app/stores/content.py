@@ -15,10 +15,10 @@ from typing import Final, Literal, get_args
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Column, Integer, LargeBinary, Table, Text, insert, select, update
+from sqlalchemy import Column, LargeBinary, Table, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.rows import METADATA, in_parts, one_row, scrub
+from app.stores.rows import METADATA, Number, Text, in_parts, one_row, scrub
 
 SALT_BYTES: Final = 32
 DOCUMENT: Final = "application/json"
@@ -33,8 +33,8 @@ CONTENT: Final = Table(
     Column("media_type", Text, nullable=False),
     Column("body", LargeBinary),
     Column("salt", LargeBinary),
-    Column("put_at", Integer, nullable=False),
-    Column("taken_down_at", Integer),
+    Column("put_at", Number, nullable=False),
+    Column("taken_down_at", Number),
     sqlite_strict=True,
 )
 

@@ -11,22 +11,10 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import (
-    Column,
-    Index,
-    Integer,
-    LargeBinary,
-    RowMapping,
-    Table,
-    Text,
-    delete,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Column, Index, LargeBinary, RowMapping, Table, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.stores.rows import METADATA, new_id, one_row
+from app.stores.rows import METADATA, Number, Text, new_id, one_row
 
 DRAFTS: Final = Table(
     "drafts",
@@ -35,10 +23,10 @@ DRAFTS: Final = Table(
     Column("channel", Text, nullable=False),
     Column("creator", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Column("revision", Integer, nullable=False),
-    Column("created_at", Integer, nullable=False),
-    Column("updated_at", Integer, nullable=False),
-    Column("submitted_at", Integer),
+    Column("revision", Number, nullable=False),
+    Column("created_at", Number, nullable=False),
+    Column("updated_at", Number, nullable=False),
+    Column("submitted_at", Number),
     Index("drafts_by_creator", "creator", "updated_at"),
     sqlite_strict=True,
 )

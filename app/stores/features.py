@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import Column, Index, Integer, Table, Text, delete, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Column, Index, Table, delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.rows import METADATA
+from app.stores.rows import METADATA, Number, Text, upsert
 
 FEATURES: Final = Table(
     "features",
@@ -17,7 +16,7 @@ FEATURES: Final = Table(
     Column("campaign_id", Text, primary_key=True),
     Column("channel", Text, nullable=False),
     Column("by", Text, nullable=False),
-    Column("at", Integer, nullable=False),
+    Column("at", Number, nullable=False),
     Index("features_by_channel", "channel", "at"),
     sqlite_strict=True,
 )
@@ -41,7 +40,7 @@ class Features:
     async def feature(self, campaign_id: str, channel: str, *, by: str, at: int) -> None:
         """Show a campaign among the first; picking it again moves it to the front."""
         row = {"campaign_id": campaign_id, "channel": channel, "by": by, "at": at}
-        statement = insert(FEATURES).values(row)
+        statement = upsert(FEATURES).values(row)
         async with self._engine.begin() as connection:
             await connection.execute(
                 statement.on_conflict_do_update(index_elements=["campaign_id"], set_=row)

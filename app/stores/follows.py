@@ -6,37 +6,25 @@ from collections.abc import Collection
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import (
-    Column,
-    Index,
-    Integer,
-    RowMapping,
-    Table,
-    Text,
-    UniqueConstraint,
-    delete,
-    select,
-    update,
-)
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Column, Index, RowMapping, Table, UniqueConstraint, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.stores.accounts import normal_mail
-from app.stores.rows import METADATA, in_parts, new_id, one_row
+from app.stores.rows import METADATA, Number, Text, in_parts, new_id, one_row, upsert
 
 FOLLOWS: Final = Table(
     "follows",
     METADATA,
-    Column("number", Integer, primary_key=True),
+    Column("number", Number, primary_key=True),
     Column("id", Text, nullable=False, unique=True),
     Column("campaign", Text, nullable=False),
     Column("party", Text, nullable=False),
     Column("address", Text, nullable=False),
     Column("language", Text, nullable=False),
-    Column("created_at", Integer, nullable=False),
-    Column("confirmed_at", Integer),
+    Column("created_at", Number, nullable=False),
+    Column("confirmed_at", Number),
     # The deadline of which this follower was reminded; 0 before that.
-    Column("reminded_of", Integer, nullable=False),
+    Column("reminded_of", Number, nullable=False),
     UniqueConstraint("campaign", "party", "address"),
     Index("follows_of_campaign", "campaign", "number"),
     Index("follows_of_party", "party"),
@@ -69,7 +57,7 @@ class Follows:
         """An account follows a campaign; doing it again changes nothing."""
         row = _row(campaign, party, "", language, at) | {"confirmed_at": at}
         async with self._engine.begin() as connection:
-            await connection.execute(insert(FOLLOWS).on_conflict_do_nothing(), row)
+            await connection.execute(upsert(FOLLOWS).on_conflict_do_nothing(), row)
 
     async def ask(self, campaign: str, address: str, *, language: str, at: int) -> Follow:
         """Note that a mail address wants to follow, until a link in a mail confirms it.
@@ -78,13 +66,12 @@ class Follows:
         """
         address = normal_mail(address)
         row = _row(campaign, "", address, language, at)
-        this = select(FOLLOWS).where(
-            FOLLOWS.c.campaign == campaign, FOLLOWS.c.party == "", FOLLOWS.c.address == address
+        # The same address is written over itself, so that the row is returned that was there.
+        kept = upsert(FOLLOWS).on_conflict_do_update(
+            index_elements=["campaign", "party", "address"], set_={"address": address}
         )
         async with self._engine.begin() as connection:
-            await connection.execute(insert(FOLLOWS).on_conflict_do_nothing(), row)
-            found = await one_row(connection, this)
-        assert found is not None, "it was written a moment ago"
+            found = (await connection.execute(kept.returning(*FOLLOWS.c), row)).mappings().one()
         return _follow(found)
 
     async def get(self, follow_id: str) -> Follow | None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from sqlalchemy import Column, Integer, Table, Text, delete, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Column, Table, delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.rows import METADATA, in_parts
+from app.stores.rows import METADATA, Number, Text, in_parts, upsert
 
 MAIL_CHOICES: Final = Table(
     "mail_choices",
     METADATA,
     Column("party", Text, primary_key=True),
     Column("kind", Text, primary_key=True),
-    Column("off_at", Integer, nullable=False),
+    Column("off_at", Number, nullable=False),
     sqlite_strict=True,
 )
 
@@ -31,7 +30,7 @@ class MailChoices:
         """Send this person no more mails of a kind; doing it again changes nothing."""
         row = {"party": party, "kind": kind, "off_at": at}
         async with self._engine.begin() as connection:
-            await connection.execute(insert(MAIL_CHOICES).on_conflict_do_nothing(), row)
+            await connection.execute(upsert(MAIL_CHOICES).on_conflict_do_nothing(), row)
 
     async def turn_on(self, party: str, kind: str) -> None:
         """Send them again; doing it again changes nothing."""

@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import Column, Integer, Table, Text, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Column, Table, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.stores.rows import METADATA, one_row
+from app.stores.rows import METADATA, Number, Text, one_row, upsert
 
 MAIL_NEWS: Final = Table(
     "mail_news",
     METADATA,
     Column("name", Text, primary_key=True),
-    Column("position", Integer, nullable=False),
-    Column("stage", Integer, nullable=False),
-    Column("after", Integer, nullable=False),
+    Column("position", Number, nullable=False),
+    Column("stage", Number, nullable=False),
+    Column("after", Number, nullable=False),
     sqlite_strict=True,
 )
 
@@ -40,7 +39,7 @@ async def begin_at(engine: AsyncEngine, name: str, position: int) -> Place:
     """Where this follower stands; it begins at this position where it never stood anywhere."""
     row = {"name": name, "position": position, "stage": 0, "after": 0}
     async with engine.begin() as connection:
-        await connection.execute(insert(MAIL_NEWS).on_conflict_do_nothing(), row)
+        await connection.execute(upsert(MAIL_NEWS).on_conflict_do_nothing(), row)
         found = await one_row(connection, select(MAIL_NEWS).where(MAIL_NEWS.c.name == name))
     assert found is not None, "it was written a moment ago"
     return Place(found["position"], found["stage"], found["after"])

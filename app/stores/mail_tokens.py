@@ -12,21 +12,10 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from msgspec import Struct
-from sqlalchemy import (
-    Column,
-    Index,
-    Integer,
-    LargeBinary,
-    RowMapping,
-    Table,
-    Text,
-    delete,
-    insert,
-    select,
-)
+from sqlalchemy import Column, Index, LargeBinary, RowMapping, Table, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.rows import METADATA, one_row
+from app.stores.rows import METADATA, Number, Text, one_row
 
 Purpose = Literal["confirm", "sign_in", "reset", "change_mail", "join"]
 """What a link is for: to confirm an account's address, to sign in, to choose a new password, to
@@ -58,8 +47,8 @@ MAIL_TOKENS: Final = Table(
     Column("name", Text, nullable=False),
     Column("language", Text, nullable=False),
     Column("password_hash", Text),
-    Column("created_at", Integer, nullable=False),
-    Column("expires_at", Integer, nullable=False),
+    Column("created_at", Number, nullable=False),
+    Column("expires_at", Number, nullable=False),
     Index("mail_tokens_by_party", "party"),
     Index("mail_tokens_by_end", "expires_at"),
     sqlite_strict=True,

@@ -7,29 +7,27 @@ while after it went out; that it went out stays.
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Collection, Sequence
-from typing import Final
+from operator import itemgetter
+from typing import Any, Final
 
 from msgspec import Struct
 from sqlalchemy import (
     Column,
-    ColumnElement,
     Index,
-    Integer,
     RowMapping,
     Table,
-    Text,
     case,
     delete,
     func,
-    literal_column,
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.stores.rows import METADATA, in_parts, new_id, one_row, scrub
+from app.stores.rows import METADATA, Number, Text, in_parts, new_id, one_row, scrub, upsert
 
 MAILS: Final = Table(
     "mails",
@@ -44,24 +42,23 @@ MAILS: Final = Table(
     Column("text", Text),
     Column("html", Text),
     Column("off_path", Text, nullable=False),
-    Column("created_at", Integer, nullable=False),
-    Column("due_at", Integer, nullable=False),
-    Column("attempts", Integer, nullable=False),
+    Column("created_at", Number, nullable=False),
+    Column("due_at", Number, nullable=False),
+    Column("attempts", Number, nullable=False),
     Column("leased_by", Text, nullable=False),
-    Column("lease_until", Integer, nullable=False),
-    Column("sent_at", Integer),
-    Column("failed_at", Integer),
+    Column("lease_until", Number, nullable=False),
+    Column("sent_at", Number),
+    Column("failed_at", Number),
     Column("last_error", Text, nullable=False),
+    # In the order in which they were written, which times of one millisecond do not tell.
+    Column("written", Number, nullable=False, server_default="0"),
     sqlite_strict=True,
 )
 
 _WAITS: Final = MAILS.c.sent_at.is_(None) & MAILS.c.failed_at.is_(None)
-Index("mails_due", MAILS.c.due_at, sqlite_where=_WAITS)
+Index("mails_due", MAILS.c.due_at, sqlite_where=_WAITS, postgresql_where=_WAITS)
 Index("mails_by_party", MAILS.c.party)
 Index("mails_by_time", MAILS.c.created_at)
-
-_WRITTEN: Final[ColumnElement[int]] = literal_column("mails.rowid")
-"""In the order in which they were written, which times of one millisecond do not tell."""
 
 ROWS_PER_INSERT: Final = 1_000
 
@@ -127,9 +124,8 @@ class Mails:
     async def newest(self, limit: int = 100, offset: int = 0) -> list[KeptMail]:
         """The mails that still hold what they say, the newest first."""
         query = select(MAILS).where(MAILS.c.text.is_not(None))
-        ordered = (
-            query.order_by(MAILS.c.created_at.desc(), _WRITTEN.desc()).limit(limit).offset(offset)
-        )
+        newest = query.order_by(MAILS.c.created_at.desc(), MAILS.c.written.desc())
+        ordered = newest.limit(limit).offset(offset)
         async with self._engine.connect() as connection:
             return [_mail(row) for row in (await connection.execute(ordered)).mappings()]
 
@@ -152,18 +148,21 @@ class Mails:
         due = (
             select(MAILS.c.id)
             .where(_WAITS, MAILS.c.due_at <= now, MAILS.c.lease_until <= now)
-            .order_by(MAILS.c.due_at, _WRITTEN)
+            .order_by(MAILS.c.due_at, MAILS.c.written)
             .limit(limit)
+            # What another sender is taking at this moment is stepped over; SQLite has one writer.
+            .with_for_update(skip_locked=True)
+            .cte("due")
         )
         taken = (
             update(MAILS)
-            .where(MAILS.c.id.in_(due))
+            .where(MAILS.c.id.in_(select(due.c.id)))
             .values(leased_by=owner, lease_until=until, attempts=MAILS.c.attempts + 1)
             .returning(*MAILS.c)
         )
         async with self._engine.begin() as connection:
             rows = (await connection.execute(taken)).mappings().all()
-        return [_mail(row) for row in sorted(rows, key=lambda row: (row["due_at"], row["id"]))]
+        return [_mail(row) for row in sorted(rows, key=lambda row: (row["due_at"], row["written"]))]
 
     async def sent(self, mail_id: str, owner: str, *, at: int) -> None:
         """The mail went out."""
@@ -225,15 +224,22 @@ class Mails:
 
 async def add_mails(connection: AsyncConnection, mails: Sequence[NewMail], *, at: int) -> int:
     """Keep mails in a transaction that is under way; return how many were new."""
+    # In one order of the keys: two who write the same mails never wait for each other.
+    rows = sorted((_row(mail, at) for mail in mails), key=itemgetter("dedupe_key"))
+    statement = upsert(MAILS).on_conflict_do_nothing(index_elements=["dedupe_key"])
+    counted = statement.execution_options(preserve_rowcount=True)
     new = 0
-    for start in range(0, len(mails), ROWS_PER_INSERT):
-        rows = [_row(mail, at) for mail in mails[start : start + ROWS_PER_INSERT]]
-        statement = insert(MAILS).on_conflict_do_nothing(index_elements=["dedupe_key"])
-        new += (await connection.execute(statement, rows)).rowcount
+    for start in range(0, len(rows), ROWS_PER_INSERT):
+        part = rows[start : start + ROWS_PER_INSERT]
+        new += (await connection.execute(counted, part)).rowcount
     return new
 
 
-def _row(mail: NewMail, at: int) -> dict[str, object]:
+_written: Final = itertools.count(time.time_ns())
+"""Rises from start to start, and within a process with each mail."""
+
+
+def _row(mail: NewMail, at: int) -> dict[str, Any]:
     return {
         "id": new_id(),
         "dedupe_key": mail.dedupe_key,
@@ -253,6 +259,7 @@ def _row(mail: NewMail, at: int) -> dict[str, object]:
         "sent_at": None,
         "failed_at": None,
         "last_error": "",
+        "written": next(_written),
     }
 
 

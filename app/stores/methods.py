@@ -5,26 +5,16 @@ Events hold only our id. The reference is the provider's token: no card data eve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import (
-    Column,
-    Connection,
-    Engine,
-    Index,
-    Integer,
-    Table,
-    Text,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Column, Engine, Index, Table, TextClause, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.rows import METADATA, in_parts, new_id
+from app.stores.rows import METADATA, Number, Text, new_id, packed, phrased
 
 PAYMENT_METHODS: Final = Table(
     "payment_methods",
@@ -33,7 +23,7 @@ PAYMENT_METHODS: Final = Table(
     Column("party", Text, nullable=False),
     Column("provider", Text, nullable=False),
     Column("reference", Text, nullable=False),
-    Column("created_at", Integer, nullable=False),
+    Column("created_at", Number, nullable=False),
     Column("replaced_by", Text),
     Column("card_mark", Text, nullable=False, server_default=""),
     Index("payment_methods_by_party", "party"),
@@ -42,11 +32,28 @@ PAYMENT_METHODS: Final = Table(
 )
 
 
-# One row with all of them: each row of a batch's thousands would cost as much as its pledge.
-_PARTIES: Final = """
-    SELECT json_group_array(json_array(id, party)) FROM payment_methods
-    WHERE id IN (SELECT value FROM json_each(?))"""
+_PARTIES: Final = phrased("""
+    SELECT {pack} id, party {packed} FROM payment_methods
+    WHERE id IN (SELECT value FROM {strings})""")
+# Who replaces a method is its party, and a replacement is newer than what it replaces: each chain
+# ends, with the method to charge.
+_RESOLVE: Final = phrased("""
+    WITH RECURSIVE chain (asked, id) AS (
+        SELECT id, id FROM payment_methods WHERE id IN (SELECT value FROM {strings})
+        UNION ALL
+        SELECT chain.asked, replaced.replaced_by
+        FROM chain JOIN payment_methods AS replaced ON replaced.id = chain.id
+        WHERE replaced.replaced_by IS NOT NULL)
+    SELECT {pack} chain.asked, last.id, last.party, last.provider, last.reference, last.created_at,
+        last.card_mark {packed}
+    FROM chain JOIN payment_methods AS last ON last.id = chain.id
+    WHERE last.replaced_by IS NULL""")
 _pairs: Final = msgspec.json.Decoder(list[tuple[str, str]])
+_resolved: Final = msgspec.json.Decoder(list[tuple[str, str, str, str, str, int, str]])
+
+
+ASKED_TOGETHER: Final = 100
+"""Who asks for more ids than these has a query of their own."""
 
 
 class UnknownPaymentMethodError(LookupError):
@@ -73,6 +80,9 @@ class PaymentMethods:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._turn = asyncio.Lock()
+        self._asked: set[str] = set()
+        self._next: asyncio.Task[dict[str, str]] | None = None
 
     async def add(
         self, *, party: str, provider: str, reference: str, at: int, card_mark: str = ""
@@ -141,47 +151,63 @@ class PaymentMethods:
             return frozenset((await connection.execute(query.distinct())).scalars())
 
     async def parties(self, method_ids: Iterable[str]) -> dict[str, str]:
-        """Return by each id whose method it is, in one query; unknown ids are left out.
+        """Return by each id whose method it is; unknown ids are left out.
 
-        Who replaces a method is its party, so what it was replaced by need not be looked up.
+        Who replaces a method is its party, so what it was replaced by need not be looked up. Of a
+        busy server's single pledges each asks for one id: while one query is under way, the others
+        wait and share the next.
         """
-        wanted = msgspec.json.encode(list(set(method_ids))).decode()
+        wanted = set(method_ids)
+        if len(wanted) > ASKED_TOGETHER:
+            return await self._parties(wanted)
+        self._asked |= wanted
+        if self._next is None:
+            self._next = asyncio.create_task(self._ask_next())
+        found = await asyncio.shield(self._next)  # others wait for it, too
+        return {method_id: found[method_id] for method_id in wanted if method_id in found}
+
+    async def _ask_next(self) -> dict[str, str]:
+        async with self._turn:
+            asked, self._asked, self._next = self._asked, set(), None
+            return await self._parties(asked)
+
+    async def _parties(self, method_ids: set[str]) -> dict[str, str]:
+        statement, values = _asked(_PARTIES, self._engine.dialect.name, method_ids)
         async with self._engine.connect() as connection:
-            found = await connection.exec_driver_sql(_PARTIES, (wanted,))
+            found = await connection.execute(statement, values)
             return dict(_pairs.decode(found.scalar_one()))
 
     async def resolve(self, method_ids: Iterable[str]) -> dict[str, PaymentMethod]:
-        """Return by each id the method to charge now; unknown ids are left out."""
+        """Return by each id the method to charge now, in one query; unknown ids are left out."""
+        statement, values = _asked(_RESOLVE, self._engine.dialect.name, method_ids)
         async with self._engine.connect() as connection:
-            return await connection.run_sync(_resolve, set(method_ids))
+            return _methods((await connection.execute(statement, values)).scalar_one())
 
 
 def resolve_methods(engine: Engine, method_ids: Iterable[str]) -> dict[str, PaymentMethod]:
     """Do as `PaymentMethods.resolve`, for a process that runs in a thread."""
+    statement, values = _asked(_RESOLVE, engine.dialect.name, method_ids)
     with engine.connect() as connection:
-        return _resolve(connection, set(method_ids))
+        return _methods(connection.execute(statement, values).scalar_one())
 
 
-def _resolve(connection: Connection, method_ids: set[str]) -> dict[str, PaymentMethod]:
-    known = _read(connection, method_ids)
-    # A replacement is always newer than what it replaces, so each chain ends.
-    while missing := {m.replaced_by for m in known.values() if m.replaced_by} - known.keys():
-        known |= _read(connection, missing)
+def _asked(
+    statements: Mapping[str, TextClause], dialect: str, method_ids: Iterable[str]
+) -> tuple[TextClause, dict[str, str]]:
+    return statements[dialect], {"packed": packed(set(method_ids))}
+
+
+def _methods(found: str) -> dict[str, PaymentMethod]:
     return {
-        method_id: _last(known, known[method_id]) for method_id in method_ids if method_id in known
+        asked: PaymentMethod(
+            id=method_id,
+            party=party,
+            provider=provider,
+            reference=reference,
+            created_at=created_at,
+            card_mark=card_mark,
+        )
+        for asked, method_id, party, provider, reference, created_at, card_mark in _resolved.decode(
+            found
+        )
     }
-
-
-def _read(connection: Connection, method_ids: set[str]) -> dict[str, PaymentMethod]:
-    found = {}
-    for part in in_parts(sorted(method_ids)):
-        query = select(PAYMENT_METHODS).where(PAYMENT_METHODS.c.id.in_(part))
-        for row in connection.execute(query):
-            found[row.id] = PaymentMethod(**row._asdict())
-    return found
-
-
-def _last(known: dict[str, PaymentMethod], method: PaymentMethod) -> PaymentMethod:
-    while method.replaced_by is not None:
-        method = known[method.replaced_by]
-    return method

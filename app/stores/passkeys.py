@@ -10,24 +10,11 @@ import hashlib
 from typing import Final, Literal
 
 from msgspec import Struct
-from sqlalchemy import (
-    Column,
-    Index,
-    Integer,
-    LargeBinary,
-    RowMapping,
-    Table,
-    Text,
-    delete,
-    insert,
-    select,
-    update,
-)
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Column, Index, LargeBinary, RowMapping, Table, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.rows import METADATA, one_row
+from app.stores.rows import METADATA, Number, Text, one_row, upsert
 
 CHALLENGE_MS: Final = 5 * 60_000
 """How long a device may take to answer, in milliseconds."""
@@ -41,10 +28,10 @@ PASSKEYS: Final = Table(
     Column("credential_id", LargeBinary, primary_key=True),
     Column("party", Text, nullable=False),
     Column("public_key", LargeBinary, nullable=False),
-    Column("sign_count", Integer, nullable=False),
+    Column("sign_count", Number, nullable=False),
     Column("name", Text, nullable=False),
-    Column("created_at", Integer, nullable=False),
-    Column("used_at", Integer),
+    Column("created_at", Number, nullable=False),
+    Column("used_at", Number),
     Index("passkeys_by_party", "party"),
     sqlite_strict=True,
 )
@@ -55,7 +42,7 @@ CHALLENGES: Final = Table(
     Column("browser_hash", LargeBinary, primary_key=True),
     Column("aim", Text, primary_key=True),
     Column("challenge", LargeBinary, nullable=False),
-    Column("expires_at", Integer, nullable=False),
+    Column("expires_at", Number, nullable=False),
     sqlite_strict=True,
 )
 

@@ -11,21 +11,10 @@ from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from msgspec import Struct
-from sqlalchemy import (
-    Column,
-    Index,
-    Integer,
-    LargeBinary,
-    Table,
-    Text,
-    bindparam,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Column, Index, LargeBinary, Table, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.rows import METADATA, in_parts, new_id, one_row, scrub
+from app.stores.rows import METADATA, Number, Text, in_parts, new_id, one_row, scrub
 
 Role = Literal["backer", "creator", "staff", "treasurer", "auditor"]
 """What a party may be; the first half of `by` in an event."""
@@ -40,12 +29,13 @@ PARTIES: Final = Table(
     Column("key", LargeBinary),
     Column("display_name", Text),
     Column("mail", Text),
-    Column("created_at", Integer, nullable=False),
-    Column("forgotten_at", Integer),
+    Column("created_at", Number, nullable=False),
+    Column("forgotten_at", Number),
     sqlite_strict=True,
 )
 # Of the many backers few have an address here; an account's page asks for its own.
-Index("parties_by_mail", PARTIES.c.mail, sqlite_where=PARTIES.c.mail.is_not(None))
+_HAS_MAIL: Final = PARTIES.c.mail.is_not(None)
+Index("parties_by_mail", PARTIES.c.mail, sqlite_where=_HAS_MAIL, postgresql_where=_HAS_MAIL)
 
 
 class UnknownPartyError(LookupError):
@@ -141,7 +131,7 @@ class People:
 
     async def called(self, text: str, limit: int) -> list[str]:
         """Return up to so many parties whose name holds a text."""
-        query = select(PARTIES.c.id).where(PARTIES.c.display_name.contains(text, autoescape=True))
+        query = select(PARTIES.c.id).where(PARTIES.c.display_name.icontains(text, autoescape=True))
         async with self._engine.connect() as connection:
             return list((await connection.execute(query.limit(limit))).scalars())
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import Column, Index, Integer, Table, Text, insert, select
+from sqlalchemy import Column, Index, Table, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.rows import METADATA, in_parts, one_row
+from app.stores.rows import METADATA, Number, Text, in_parts, one_row
 
 PICTURES: Final = Table(
     "pictures",
@@ -21,12 +21,12 @@ PICTURES: Final = Table(
     Column("hash", Text, primary_key=True),
     Column("small", Text, nullable=False),
     Column("middle", Text, nullable=False),
-    Column("width", Integer, nullable=False),
-    Column("height", Integer, nullable=False),
+    Column("width", Number, nullable=False),
+    Column("height", Number, nullable=False),
     Column("alt", Text, nullable=False),
     Column("draft", Text, nullable=False),
     Column("put_by", Text, nullable=False),
-    Column("put_at", Integer, nullable=False),
+    Column("put_at", Number, nullable=False),
     Index("pictures_by_draft", "draft", "put_at"),
     sqlite_strict=True,
 )

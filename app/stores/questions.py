@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import Column, Index, Integer, Table, Text, func, insert, select, update
+from sqlalchemy import Column, Index, Table, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.rows import METADATA, new_id, one_row
+from app.stores.rows import METADATA, Number, Text, new_id, one_row, writing
 
 QUESTIONS: Final = Table(
     "questions",
@@ -21,11 +21,11 @@ QUESTIONS: Final = Table(
     Column("campaign_id", Text, nullable=False),
     Column("party", Text, nullable=False),
     Column("body", Text, nullable=False),
-    Column("asked_at", Integer, nullable=False),
+    Column("asked_at", Number, nullable=False),
     Column("answer", Text, nullable=False, server_default=""),
     Column("answered_by", Text, nullable=False, server_default=""),
-    Column("answered_at", Integer),
-    Column("hidden_at", Integer),
+    Column("answered_at", Number),
+    Column("hidden_at", Number),
     Column("hidden_by", Text, nullable=False, server_default=""),
     Column("hidden_reason", Text, nullable=False, server_default=""),
     Index("questions_by_campaign", "campaign_id", "asked_at"),
@@ -96,7 +96,8 @@ class Questions:
         )
         last = recent.order_by(q.asked_at.desc()).offset(MOST_A_DAY - 1).limit(1)
         same = select(q.id).where(q.id == row["id"])
-        async with self._engine.begin() as connection:
+        subject = f"questions of {party} about {campaign_id}"
+        async with writing(self._engine, subject) as connection:
             if (await connection.execute(same)).scalar() is None:
                 first_at: int | None = (await connection.execute(last)).scalar()
                 if first_at is not None:

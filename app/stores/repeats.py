@@ -8,18 +8,16 @@ the log is done under ids of its plan, and noted here as done: repeating it does
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Final
-from weakref import WeakValueDictionary
 
-from sqlalchemy import Column, Integer, LargeBinary, Table, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Column, LargeBinary, Table, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.rows import METADATA, one_row
+from app.stores.alone import Alone
+from app.stores.rows import METADATA, Number, one_row, upsert
 
 REPEATS: Final = Table(
     "repeats",
@@ -27,7 +25,7 @@ REPEATS: Final = Table(
     Column("key_hash", LargeBinary, primary_key=True),
     Column("content_hash", LargeBinary, nullable=False),
     Column("plan", LargeBinary, nullable=False),
-    Column("created_at", Integer, nullable=False),
+    Column("created_at", Number, nullable=False),
     sqlite_strict=True,
 )
 
@@ -41,16 +39,13 @@ class Repeats:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._alone = Alone(engine)
 
-    @asynccontextmanager
-    async def alone(self, key: str) -> AsyncIterator[None]:
-        """Let one request under a key be carried out at a time; others wait for it."""
-        lock = self._locks.get(key)
-        if lock is None:
-            lock = self._locks[key] = asyncio.Lock()
-        async with lock:
-            yield
+    def alone(self, key: str) -> AbstractAsyncContextManager[None]:
+        """Let one request under a key be carried out at a time; others wait for it, also those that
+        another process answers.
+        """
+        return self._alone.under(f"request {key}")
 
     async def knows(self, key: str) -> bool:
         """Whether there is a plan under this key."""
@@ -77,7 +72,7 @@ class Repeats:
                 "created_at": at,
             }
             async with self._engine.begin() as connection:
-                await connection.execute(insert(REPEATS).values(values).on_conflict_do_nothing())
+                await connection.execute(upsert(REPEATS).values(values).on_conflict_do_nothing())
                 row = await one_row(connection, known)
             assert row is not None, "a plan that was kept can be read"
         if row["content_hash"] != content_hash:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Final, Literal, get_args
 
 from msgspec import Struct
-from sqlalchemy import Column, Index, Integer, Select, Table, Text, insert, select, update
+from sqlalchemy import Column, Index, Select, Table, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.rows import METADATA, new_id
+from app.stores.rows import METADATA, Number, Text, new_id, writing
 
 Reason = Literal["untrue", "forbidden", "not_theirs", "hateful", "personal_data", "other"]
 """What a report says is wrong: an untrue statement, forbidden goods, somebody else's work or
@@ -27,8 +27,8 @@ REPORTS: Final = Table(
     Column("party", Text, nullable=False),
     Column("mail", Text, nullable=False),
     Column("source", Text, nullable=False),
-    Column("at", Integer, nullable=False),
-    Column("resolved_at", Integer),
+    Column("at", Number, nullable=False),
+    Column("resolved_at", Number),
     Column("resolved_by", Text, nullable=False, server_default=""),
     Column("outcome", Text, nullable=False, server_default=""),
     Index("reports_by_channel", "channel", "at"),
@@ -116,7 +116,8 @@ class Reports:
             (recent.where(REPORTS.c.campaign_id == campaign_id), MOST_AN_HOUR_OF_ONE),
         )
         same = select(REPORTS.c.id).where(REPORTS.c.id == row["id"])
-        async with self._engine.begin() as connection:
+        subjects = (f"reports from {source}", f"reports of {campaign_id}")
+        async with writing(self._engine, *subjects) as connection:
             if (await connection.execute(same)).scalar() is not None:
                 return str(row["id"])
             lasts = [

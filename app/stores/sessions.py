@@ -13,22 +13,10 @@ from collections.abc import Collection
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import (
-    Column,
-    Index,
-    Integer,
-    LargeBinary,
-    Table,
-    Text,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Column, Index, LargeBinary, Table, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.rows import METADATA, one_row
+from app.stores.rows import METADATA, Number, Text, one_row
 
 TOKEN_BYTES: Final = 32
 LIFETIME_MS: Final = 180 * 86_400_000
@@ -39,10 +27,10 @@ SESSIONS: Final = Table(
     METADATA,
     Column("token_hash", LargeBinary, primary_key=True),
     Column("party", Text, nullable=False),
-    Column("created_at", Integer, nullable=False),
-    Column("expires_at", Integer, nullable=False),
-    Column("signed_in_at", Integer),
-    Column("stepped_up_at", Integer),
+    Column("created_at", Number, nullable=False),
+    Column("expires_at", Number, nullable=False),
+    Column("signed_in_at", Number),
+    Column("stepped_up_at", Number),
     Column("browser", Text),
     Index("sessions_by_party", "party"),
     # Every first pledge looks for what has ended.
@@ -142,7 +130,11 @@ class Sessions:
 
     async def end_place(self, party: str, place_id: str) -> None:
         """End one of a person's sessions by its id; one that has ended stays so."""
-        this = (SESSIONS.c.party == party, func.lower(func.hex(SESSIONS.c.token_hash)) == place_id)
+        try:
+            token_hash = bytes.fromhex(place_id)
+        except ValueError:
+            return  # no session has such an id
+        this = (SESSIONS.c.party == party, SESSIONS.c.token_hash == token_hash)
         async with self._engine.begin() as connection:
             await connection.execute(delete(SESSIONS).where(*this))
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from sqlalchemy import Column, Index, Table, Text, delete, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Column, Index, Table, delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.rows import METADATA, in_parts
+from app.stores.rows import METADATA, Text, in_parts, upsert
 
 SHOWN_NAMES: Final = Table(
     "shown_names",
@@ -62,7 +61,7 @@ class ShownNames:
     async def called(self, text: str, limit: int) -> list[str]:
         """Up to so many pledges that show a name which holds a text."""
         query = select(SHOWN_NAMES.c.pledge_id).where(
-            SHOWN_NAMES.c.name.contains(text, autoescape=True)
+            SHOWN_NAMES.c.name.icontains(text, autoescape=True)
         )
         async with self._engine.connect() as connection:
             return list((await connection.execute(query.limit(limit))).scalars())

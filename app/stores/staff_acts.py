@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import Final, Literal, get_args
 
 from msgspec import Struct
-from sqlalchemy import Column, Index, Integer, Table, Text, and_, or_, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Column, Index, Table, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.rows import METADATA, new_id
+from app.stores.rows import METADATA, Number, Text, new_id, upsert
 
 Act = Literal[
     "report_settled",
@@ -38,7 +37,7 @@ STAFF_ACTS: Final = Table(
     Column("act", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("at", Integer, nullable=False),
+    Column("at", Number, nullable=False),
     Index("staff_acts_by_channel", "channel", "at"),
     Index("staff_acts_by_campaign", "campaign_id", "at"),
     sqlite_strict=True,
@@ -93,7 +92,7 @@ class StaffActs:
             "at": at,
         }
         async with self._engine.begin() as connection:
-            await connection.execute(insert(STAFF_ACTS).on_conflict_do_nothing(), row)
+            await connection.execute(upsert(STAFF_ACTS).on_conflict_do_nothing(), row)
 
     async def of_channel(
         self,

@@ -11,16 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from babel import Locale
 from babel.messages.pofile import read_po
 from litestar import Request
-from litestar.datastructures import Cookie, MutableScopeHeaders
+from litestar.datastructures import Cookie
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from app.web.security import with_missing
 
 Language = Literal["en", "zh-Hans"]
 """The languages of the site, as HTML names them."""
@@ -31,6 +33,10 @@ COOKIE: Final = "tributary_language"
 PARAMETER: Final = "lang"
 FOLDER: Final = Path(__file__).parent / "locale"
 _COOKIE_AGE_S: Final = 365 * 86_400
+_COOKIE_NAME: Final = COOKIE.encode()
+_LONGEST_ASKED: Final = 200
+"""Bytes of `accept-language` that are looked at."""
+_SAID: Final = {name: (b"content-language", name.encode()) for name in LANGUAGES}
 _LOCALES: Final[dict[Language, Locale]] = {
     "en": Locale("en"),
     "zh-Hans": Locale("zh", "CN", script="Hans"),
@@ -132,16 +138,15 @@ def speak(app: ASGIApp) -> ASGIApp:
         if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
-        request: Request[Any, Any, Any] = Request(scope)
-        chosen = known(request.query_params.get(PARAMETER, ""))
-        language = chosen or known(request.cookies.get(COOKIE, "")) or _asked(request)
+        language, chosen = of_request(scope)
 
         async def send_and_keep(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableScopeHeaders.from_message(message)
-                headers.setdefault("content-language", language)
+                headers = with_missing(message["headers"], (_SAID[language],))
                 if chosen:
-                    headers.add("set-cookie", _cookie(chosen, scope["scheme"] == "https"))
+                    cookie = _cookie(chosen, scope["scheme"] == "https")
+                    headers.append((b"set-cookie", cookie.encode()))
+                message["headers"] = headers
             await send(message)
 
         token = _current.set(language)
@@ -153,10 +158,31 @@ def speak(app: ASGIApp) -> ASGIApp:
     return speaking_app
 
 
-def _asked(request: Request[Any, Any, Any]) -> Language:
+def of_request(scope: HTTPScope) -> tuple[Language, Language | None]:
+    """The language of a request, and the one that its address chooses, if it does."""
+    chosen, kept, accepted = None, b"", b""
+    if scope["query_string"]:
+        request: Request[Any, Any, Any] = Request(scope)
+        chosen = known(request.query_params.get(PARAMETER, ""))
+    for name, value in scope["headers"]:
+        if name == b"cookie":
+            kept = value
+        elif name == b"accept-language":
+            accepted = value
+    if chosen is not None:
+        return chosen, chosen
+    if _COOKIE_NAME in kept:
+        cookies = Request[Any, Any, Any](scope).cookies
+        if (language := known(cookies.get(COOKIE, ""))) is not None:
+            return language, None
+    return _asked(accepted[:_LONGEST_ASKED]), None
+
+
+@lru_cache(1_024)
+def _asked(accepted: bytes) -> Language:
     """The first of our languages that the browser accepts, in the order of its preference."""
     wanted = []
-    for part in request.headers.get("accept-language", "")[:200].split(","):
+    for part in accepted.decode("latin-1").split(","):
         tag, _, weight = part.partition(";q=")
         try:
             wanted.append((-float(weight or 1), tag))

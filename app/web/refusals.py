@@ -148,6 +148,9 @@ EDGE_SENTENCES: Final[dict[str, str]] = {
         "We do not know yet whether it was recorded. Send the same page again: it is done only "
         "once."
     ),
+    "unavailable": translatable(
+        "A part of the server cannot be reached at the moment. Please try again shortly."
+    ),
     "views_behind": translatable("It is recorded. This page will show it in a moment."),
     "failed": translatable("Something broke on our side. It was noted."),
 }

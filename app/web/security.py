@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-from litestar.datastructures import MutableScopeHeaders
 from litestar.types import Message, Scope
+
+Pair = tuple[bytes, bytes]
+"""A header as ASGI has it: its name in lower case, and its value."""
 
 POLICY: Final = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -25,9 +28,19 @@ HEADERS: Final = {
 }
 
 
+ENCODED: Final = tuple((name.encode(), value.encode()) for name, value in HEADERS.items())
+"""The same as ASGI has them."""
+
+
 async def add_security_headers(message: Message, _scope: Scope) -> None:
     """Add the headers to an answer that does not have its own."""
     if message["type"] == "http.response.start":
-        headers = MutableScopeHeaders.from_message(message)
-        for name, value in HEADERS.items():
-            headers.setdefault(name, value)
+        message["headers"] = with_missing(message["headers"], ENCODED)
+
+
+def with_missing(headers: Iterable[Pair], wanted: Iterable[Pair]) -> list[Pair]:
+    """The headers of an answer with those of the wanted ones that it does not have."""
+    there = [*headers]
+    names = {name for name, _ in there}
+    there += [pair for pair in wanted if pair[0] not in names]
+    return there

@@ -69,6 +69,8 @@ def environment(*, demo: bool, clock: Callable[[], int]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
+        # Templates change with the code, by a new start: no file is looked at for each page.
+        auto_reload=False,
     )
     # A sentence is written `{{ _("…") }}` or `{% trans %}…{% endtrans %}`; what is put into it by
     # name is escaped, the sentence itself is ours.

@@ -52,8 +52,8 @@ class Approval(NamedTuple):
 class Memory:
     """The state before the next fact, own sums over the facts before it, and what is wrong.
 
-    `balances` are the journal's, by kind of account, debit positive. `remainders_minor` and
-    `aside_minor` are summed over the pledges' own changes.
+    `balances` are the journal's, by kind of account, debit positive; `kinds` says which account is
+    of which. `remainders_minor` and `aside_minor` are summed over the pledges' own changes.
     """
 
     def __init__(self, state: Campaign) -> None:
@@ -72,6 +72,7 @@ class Memory:
         self.remainders_minor = 0
         self.aside_minor = 0
         self.balances: defaultdict[str, int] = defaultdict(int)
+        self.kinds: dict[str, str] = {}
         self.accounts: dict[str, int] = {}
         self.refunds: dict[str, e.RefundRequested] = {}
         self.disputes: dict[str, Dispute] = {}

@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
 from domain import events as e
 from domain.checks.fields import Violation, check_fields
 from domain.checks.recount import fees_of, remainder
-from domain.state import Campaign, Pledge, Status, Stock
+from domain.state import Campaign, Funds, Pledge, Status, Stock
 from domain.terms import Line
 
 GONE: Final = frozenset((Status.WITHDRAWN, Status.DROPPED, Status.RELEASED))
@@ -31,31 +31,68 @@ def check(state: Campaign, event: e.Event) -> list[Violation]:
     """
     found = check_fields(event)
     if state.version != event.version or state.last_at != event.at:
-        found.append(Violation(11, "The state does not stand at this fact's version."))
-    match event:
-        case e.PledgeMade():
-            no, pledges = event.no, state.pledges
-            last = state.no_by_id.get(event.pledge_id) == no == len(pledges)
-            if not last or pledges[-1].pledge_id != event.pledge_id:
-                found.append(Violation(4, f"Pledge {no} is not found by its number and its id."))
-            if event.lines:
-                found += _stock_faults(state, _names(event.lines))
-        case e.PledgeRevised() | e.HoldPlaced():
-            found += _stock_faults(state, _names(event.lines))
-        case e.RewardAdded() | e.RewardChanged():
-            found += _stock_faults(state, (event.reward.reward_id,))
-        case e.RewardStockChanged():
-            found += _stock_faults(state, (event.reward_id,))
-        case e.FeesCharged() | e.PayoutApproved():
-            for pledge in state.pledges[event.from_no - 1 : event.to_no]:
-                found += _pledge_faults(pledge)
-        case e.PledgeCollected() | e.PledgeRefunded() | e.RefundRequested() | e.RefundFailed():
-            found += _pledge_faults(state.pledges[event.no - 1])
-        case e.DisputeOpened() | e.DisputeWon() | e.DisputeLost():
-            found += _pledge_faults(state.pledges[event.no - 1])
-        case _:
-            pass
+        found.append(Violation(11, NOT_AT_THIS_VERSION))
+    look = AFTER.get(type(event))
+    if look is not None:
+        found += look(state, event)
     return found
+
+
+NOT_AT_THIS_VERSION: Final = "The state does not stand at this fact's version."
+
+
+def _made(state: Campaign, event: e.PledgeMade) -> Sequence[Violation]:
+    no, pledges = event.no, state.pledges
+    last = state.no_by_id.get(event.pledge_id) == no == len(pledges)
+    found: Sequence[Violation] = ()
+    if not last or pledges[-1].pledge_id != event.pledge_id:
+        found = [Violation(4, f"Pledge {no} is not found by its number and its id.")]
+    if event.lines:
+        found = [*found, *_of_lines(state, event)]
+    return found
+
+
+def _of_lines(
+    state: Campaign, event: e.PledgeMade | e.PledgeRevised | e.HoldPlaced
+) -> list[Violation]:
+    return _stock_faults(state, _names(event.lines))
+
+
+def _of_reward(state: Campaign, event: e.RewardAdded | e.RewardChanged) -> list[Violation]:
+    return _stock_faults(state, (event.reward.reward_id,))
+
+
+def _of_stock(state: Campaign, event: e.RewardStockChanged) -> list[Violation]:
+    return _stock_faults(state, (event.reward_id,))
+
+
+def _of_range(state: Campaign, event: e.FeesCharged | e.PayoutApproved) -> list[Violation]:
+    pledges = state.pledges[event.from_no - 1 : event.to_no]
+    return [fault for pledge in pledges for fault in _pledge_faults(pledge)]
+
+
+def _of_pledge(state: Campaign, event: Any) -> Sequence[Violation]:  # noqa: ANN401 - names a pledge
+    return _pledge_faults(state.pledges[event.no - 1])
+
+
+AFTER: Final[dict[type[e.Event], Callable[[Campaign, Any], Sequence[Violation]]]] = {
+    e.PledgeMade: _made,
+    e.PledgeRevised: _of_lines,
+    e.HoldPlaced: _of_lines,
+    e.RewardAdded: _of_reward,
+    e.RewardChanged: _of_reward,
+    e.RewardStockChanged: _of_stock,
+    e.FeesCharged: _of_range,
+    e.PayoutApproved: _of_range,
+    e.PledgeCollected: _of_pledge,
+    e.PledgeRefunded: _of_pledge,
+    e.RefundRequested: _of_pledge,
+    e.RefundFailed: _of_pledge,
+    e.DisputeOpened: _of_pledge,
+    e.DisputeWon: _of_pledge,
+    e.DisputeLost: _of_pledge,
+}
+"""What is looked at after a fact was added, besides its fields and its version."""
 
 
 def _names(lines: Iterable[Line]) -> Sequence[str]:
@@ -76,11 +113,28 @@ def _is_oversold(stock: Stock) -> bool:
     return over or stock.claimed < 0 or stock.held < 0
 
 
-def _pledge_faults(pledge: Pledge) -> list[Violation]:
-    funds, no = pledge.funds, pledge.no
+def _pledge_faults(pledge: Pledge) -> Sequence[Violation]:
+    funds = pledge.funds
     if funds is None:
-        return []
-    found = []
+        return ()
+    fees_minor, drawn_minor, paid_minor = fees_of(funds), funds.drawn_minor, funds.paid_minor
+    collected_minor = funds.collected_minor
+    left_minor = collected_minor - fees_minor - paid_minor - drawn_minor
+    if (
+        collected_minor <= pledge.amount_minor
+        and funds.refunded_minor <= collected_minor
+        and funds.lost_minor <= collected_minor
+        and 0 <= funds.set_aside_minor <= left_minor
+        and paid_minor >= 0
+        and drawn_minor >= 0
+        and fees_minor >= 0
+    ):
+        return ()
+    return _name_pledge_faults(pledge, funds)
+
+
+def _name_pledge_faults(pledge: Pledge, funds: Funds) -> list[Violation]:
+    no, found = pledge.no, []
     if funds.collected_minor > pledge.amount_minor:
         found.append(Violation(5, f"Pledge {no}: more was collected than pledged."))
     if max(funds.refunded_minor, funds.lost_minor) > funds.collected_minor:
@@ -109,11 +163,19 @@ def check_whole(state: Campaign) -> list[Violation]:
     for rule, what, told, counted in (*_counted_stock(state), *_counted_money(state)):
         if told != counted:
             found.append(Violation(rule, f"{what}: {told} is told, {counted} is counted."))
-    ids = {pledge.pledge_id: pledge.no for pledge in state.pledges}
-    dense = [pledge.no for pledge in state.pledges] == list(range(1, len(state.pledges) + 1))
-    if ids != state.no_by_id or not dense:
+    if not _are_numbered(state):
         found.append(Violation(4, "Pledges are not numbered and found one by one."))
     return found
+
+
+def _are_numbered(state: Campaign) -> bool:
+    no_by_id = state.no_by_id
+    if len(no_by_id) != len(state.pledges):
+        return False
+    return all(
+        pledge.no == no and no_by_id.get(pledge.pledge_id) == no
+        for no, pledge in enumerate(state.pledges, 1)
+    )
 
 
 _Count = tuple[int, str, int, int]
@@ -132,7 +194,7 @@ def _counted_stock(state: Campaign) -> Iterable[_Count]:
     claimed: Counter[str] = Counter()
     held: Counter[str] = Counter()
     for pledge in state.pledges:
-        if _claims(pledge):
+        if pledge.lines and _claims(pledge):
             for line in pledge.lines:
                 claimed[line.reward_id] += line.quantity
     for hold in state.holds.values():
@@ -147,8 +209,6 @@ def _counted_stock(state: Campaign) -> Iterable[_Count]:
 
 def _counted_money(state: Campaign) -> Iterable[_Count]:
     figures = state.figures
-    standing = [pledge for pledge in state.pledges if pledge.status not in GONE]
-    charged = [pledge.funds for pledge in state.pledges if pledge.funds is not None]
     on_the_way = [p.amount_minor for p in state.payouts.values() if p.state == "approved"]
     suspense = [found.amount_minor for found in state.discrepancies.values() if found.open]
     refunds = [each for each in state.refunds.values() if each.state == "requested"]
@@ -163,26 +223,37 @@ def _counted_money(state: Campaign) -> Iterable[_Count]:
     for dispute in disputes:
         aside[dispute.no] += dispute.set_aside_minor
         disputed[dispute.no] += dispute.amount_minor
+    pledged = standing = uncharged = charged = remainders = returned = fees = 0
     for pledge in state.pledges:
+        if pledge.status not in GONE:
+            pledged += pledge.amount_minor
+            standing += 1
+            uncharged += pledge.status is not Status.COLLECTED
         if (funds := pledge.funds) is not None:
-            yield 7, f"Pledge {pledge.no}, set aside", funds.set_aside_minor, aside[pledge.no]
-            yield 7, f"Pledge {pledge.no}, on the way back", funds.pending_minor, pending[pledge.no]
-            yield 7, f"Pledge {pledge.no}, disputed", funds.disputed_minor, disputed[pledge.no]
-    remainders = sum(map(remainder, state.pledges))
-    returned = sum(funds.refunded_minor + funds.lost_minor for funds in charged)
+            charged += funds.collected_minor
+            remainders += remainder(pledge)
+            returned += funds.refunded_minor + funds.lost_minor
+            fees += fees_of(funds)
+            no = pledge.no
+            told = (funds.set_aside_minor, funds.pending_minor, funds.disputed_minor)
+            # Counters that nothing was counted in have no 0 of their own.
+            due = (aside.get(no, 0), pending.get(no, 0), disputed.get(no, 0))
+            if told != due:
+                yield 7, f"Pledge {no}, set aside", told[0], due[0]
+                yield 7, f"Pledge {no}, on the way back", told[1], due[1]
+                yield 7, f"Pledge {no}, disputed", told[2], due[2]
     sources = figures.charged_minor + figures.owed_minor + figures.written_off_minor
     uses = figures.held_minor + figures.paid_minor + figures.fees_minor + figures.returned_minor
-    yield 7, "Pledged", figures.pledged_minor, sum(pledge.amount_minor for pledge in standing)
-    yield 7, "Pledges", figures.pledges, len(standing)
-    yield 7, "Charged", figures.charged_minor, sum(funds.collected_minor for funds in charged)
+    yield 7, "Pledged", figures.pledged_minor, pledged
+    yield 7, "Pledges", figures.pledges, standing
+    yield 7, "Charged", figures.charged_minor, charged
     yield 7, "Held", figures.held_minor, remainders + sum(on_the_way)
     yield 7, "On the way", figures.on_the_way_minor, sum(on_the_way)
     yield 7, "Returned", figures.returned_minor, returned
-    yield 7, "Fees", figures.fees_minor, sum(map(fees_of, charged))
+    yield 7, "Fees", figures.fees_minor, fees
     yield 7, "Disputed", figures.disputed_minor, disputed.total()
     yield 7, "Suspense", figures.suspense_minor, sum(suspense)
     yield 7, "The five numbers", sources, uses
     yield 7, "Refunds on their way", state.pending_refunds, len(refunds)
     yield 7, "Disputes open", state.open_disputes, len(disputes)
-    open_pledges = [p for p in standing if p.status is not Status.COLLECTED]
-    yield 7, "Pledges not yet charged", state.open_pledges, len(open_pledges)
+    yield 7, "Pledges not yet charged", state.open_pledges, uncharged

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Self
 
 from app.audit.replay import replay
@@ -54,7 +53,7 @@ def test_charges_under_way_are_no_violations(world: World) -> None:
     flight.
     """
     campaign_id = world.launch(collect_at_pledge=True)
-    paths: tuple[Path, Path] = (world.settings.log_path, world.settings.test_bank_path)
+    paths = (world.log_place, world.settings.test_bank_path)
     seen: set[int] = set()
     with Charging(world, campaign_id) as charging:
         while len(seen) < ROUNDS and charging.fault is None:
@@ -71,7 +70,7 @@ def test_a_replay_beside_a_server_is_identical(world: World) -> None:
     seen: set[int] = set()
     with Charging(world, campaign_id) as charging:
         while len(seen) < ROUNDS and charging.fault is None:
-            found, _ = replay(world.settings.log_path, world.settings.views_path)
+            found, _ = replay(world.log_place, world.settings.views_path)
             assert found.differences == []
             seen.add(found.events)
     assert charging.fault is None

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from app.payments.port import DisputeOpened, PayOutReturned, Succeeded
 from app.payments.test_bank import cards
 from domain import commands as c
 from tests.audit.world import World, new_id
+
+
+@pytest.fixture
+def world(world_in_files: World) -> World:
+    """The bank's books are the same whatever keeps the log."""
+    return world_in_files
 
 
 def provider_sentences(world: World) -> list[str]:

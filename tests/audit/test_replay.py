@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from tests.audit.world import World
+from app.audit import replay_shares
+from app.audit.differences import tables_of
+from app.audit.live_views import copy_views
+from app.audit.progress import unseen
+from app.audit.replay import replay
+from domain import ledger
+from domain.events import Event, PledgeCollected
+from domain.terms import Reward
+from projections import journal
+from projections.runner import CHECKPOINTS
+from tests.audit.world import World, new_id
 
 
 @pytest.fixture
@@ -142,3 +158,160 @@ def test_a_number_agrees_with_its_page(world: World, campaign_id: str) -> None:
     differs = world.audit("explain", campaign_id, "returned")
     assert differs.exit_code == 1
     assert "NOT what the events say" in differs.stdout
+
+
+def test_a_contradiction_is_found(world: World, campaign_id: str) -> None:
+    """An event that contradicts those before it is a finding at its place, not an accident."""
+    place = world.position("pledge.collected.v1", 2)
+    world.rewrite(place, '"no":2', '"no":7')
+    result = world.audit("replay")
+    assert result.exit_code == 1
+    assert f"replay position {place} campaign:{campaign_id}: No views can follow" in result.stdout
+    found = world.audit_json("replay")
+    assert (found["identical"], found["events"]) == (False, place - 1)
+    assert [each["position"] for each in found["contradictions"]] == [place]
+
+
+def test_books_that_do_not_balance_are_found(
+    world: World, campaign_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So is an entry that does not sum to zero."""
+    place = world.position("pledge.collected.v1", 2)
+
+    def short(event: Event) -> tuple[ledger.Posting, ...]:
+        lines = ledger.postings(event)
+        return lines[1:] if isinstance(event, PledgeCollected) and event.no == 2 else lines
+
+    monkeypatch.setattr(journal, "postings", short)
+    (found,) = world.audit_json("replay")["contradictions"]
+    assert found["position"] == place
+    assert "not to 0" in found["sentence"]
+
+
+# --- In shares -----------------------------------------------------------------------------------
+
+
+class Here:
+    """Does in this process what others would do."""
+
+    def run(self, work: Any, tasks: Any, _progress: object, _total: int) -> list[Any]:  # noqa: ANN401
+        """Do every task."""
+        return [work(task, lambda _: None) for task in tasks]
+
+
+class Shares:
+    """The views of a log made in shares, beside the live ones."""
+
+    def __init__(self, world: World, folder: Path, of: int = 3) -> None:
+        self.live = folder / "live.db"
+        copy_views(world.settings.views_path, self.live)
+        until, _ = world.log.last()
+        shares = [
+            replay_shares.ViewShare(world.log_place, until, number, of, folder)
+            for number in range(of)
+        ]
+        assert sum(replay_shares.fold(share, lambda _: None) for share in shares) == until
+        self._paths = [share.path for share in shares]
+
+    def are_the_same(self) -> bool:
+        """Whether the live views are found to be what the shares have."""
+        return replay_shares.same_rows(self.live, self._paths, Here())  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def shares(world_in_files: World, tmp_path: Path) -> Shares:
+    """Four campaigns, the last of them with a bit of everything, in three shares."""
+    world = world_in_files
+    reward = Reward(reward_id=new_id(), price_minor=1_000, limit=3)
+    world.pledge(world.launch(reward=reward), 1_000, reward.reward_id)
+    for _ in range(2):
+        campaign_id = world.succeed(5_000, 6_000)
+        world.pay_out(campaign_id)
+        world.refund(campaign_id, 1, 1_000)
+    world.succeed(7_000, 8_000)
+    world.project()
+    (tmp_path / "shares").mkdir()
+    return Shares(world, tmp_path / "shares")
+
+
+def test_shares_give_the_same_views(shares: Shares) -> None:
+    """Accounts that campaigns share, and all else, are put together as the whole log has them."""
+    assert shares.are_the_same()
+
+
+def tamperings(live: Path) -> Iterator[str]:
+    """Statements that change one cell, or take one row, of each table that has any."""
+    with closing(sqlite3.connect(live)) as views:
+        for name, table in tables_of(views).items():
+            kinds = dict(views.execute("SELECT name, type FROM pragma_table_info(?)", (name,)))
+            key = ", ".join(f'"{each}"' for each in table.key)
+            last = f'WHERE ({key}) = (SELECT {key} FROM "{name}" ORDER BY {key} DESC LIMIT 1)'  # noqa: S608 - from the schema
+            if name == CHECKPOINTS.name or not views.execute(f'SELECT 1 FROM "{name}"').fetchone():  # noqa: S608 - the same
+                continue
+            for column in table.columns:
+                other = (
+                    f'coalesce("{column}", 0) {"+ 1" if kinds[column] == "INTEGER" else " || 1"}'
+                )
+                yield f'UPDATE "{name}" SET "{column}" = {other} {last}'  # noqa: S608 - the same
+            yield f'DELETE FROM "{name}" {last}'  # noqa: S608 - the same
+
+
+def test_shares_see_every_cell(shares: Shares, tmp_path: Path) -> None:
+    """No cell of any table can change, and no row be lost, without being seen."""
+    untouched = shares.live.read_bytes()
+    statements = list(tamperings(shares.live))
+    for statement in statements:
+        shares.live.write_bytes(untouched)
+        with closing(sqlite3.connect(shares.live)) as live, live:
+            assert live.execute(statement).rowcount == 1
+        assert not shares.are_the_same(), statement
+    assert len(statements) > 100
+    shares.live.write_bytes(untouched)
+    assert shares.are_the_same()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        """INSERT INTO ledger_lines SELECT pledge, position + 1000, line, at, kind, amount_minor
+            FROM ledger_lines LIMIT 1""",
+        """INSERT INTO journal_accounts SELECT name || 1, currency, number + 1000000, campaign, 0
+            FROM journal_accounts LIMIT 1""",
+        "ALTER TABLE desk_deeds RENAME TO something_else",
+        "ALTER TABLE desk_deeds ADD COLUMN more INTEGER",
+    ],
+)
+def test_shares_see_what_is_too_much(shares: Shares, statement: str) -> None:
+    """A row too many, and a table or column of another name."""
+    with closing(sqlite3.connect(shares.live)) as live, live:
+        live.execute(statement)
+    assert not shares.are_the_same()
+
+
+def test_shares_that_cannot_be_followed_are_none(world_in_files: World, tmp_path: Path) -> None:
+    """What contradicts itself is left to the whole log, which names it."""
+    world = world_in_files
+    world.succeed(5_000, 6_000)
+    world.rewrite(world.position("pledge.collected.v1", 2), '"no":2', '"no":7')
+    share = replay_shares.ViewShare(world.log_place, world.log.last()[0], 0, 1, tmp_path)
+    assert replay_shares.fold(share, lambda _: None) < 0
+
+
+def test_processes_replay_the_same(world_in_files: World) -> None:
+    """In several processes the answer is the one that a single process gives."""
+    world = world_in_files
+    for _ in range(3):
+        world.pay_out(world.succeed(5_000, 6_000))
+    world.project()
+    paths = world.log_place, world.settings.views_path
+    until, _ = world.log.last()
+    folder = world.settings.data_dir / "copy"
+    folder.mkdir()
+    copy_views(world.settings.views_path, folder / "live.db")
+    place = (world.log_place, folder / "live.db", until, 2, folder)
+    assert replay_shares.identical(*place, unseen)
+    world.tamper_with_views("UPDATE campaign_pages SET held_minor = held_minor + 1")
+    alone, _ = replay(*paths, workers=1)
+    shared, _ = replay(*paths, workers=2)
+    assert len(alone.differences) == 3
+    assert shared == alone

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import msgspec
 import pytest
 
-from app.audit import verification
+from app.audit import order, reader, share, verification
+from app.audit.gathered import numbers_of
 from app.audit.reader import CannotAudit
 from app.audit.verify import verify
 from domain import commands as c
@@ -79,7 +83,7 @@ def test_other_bytes_are_found(world: World) -> None:
     """A body that says the same in other bytes is not what was recorded."""
     world.succeed(5_000, 6_000)
     place = world.position("pledge.made.v1")
-    world.tamper("UPDATE events SET body = CAST(body || ' ' AS BLOB) WHERE position = ?", place)
+    world.set_body(place, world.body(place) + b" ")
     assert rules_found(world) == {"bytes": [place]}
 
 
@@ -88,9 +92,9 @@ def test_a_damaged_body_is_found(world: World) -> None:
     world.succeed(5_000, 6_000)
     world.succeed(7_000, 8_000)
     place = world.position("pledge.made.v1")
-    world.tamper("UPDATE events SET body = substr(body, 1, 40) WHERE position = ?", place)
+    world.set_body(place, world.body(place)[:40])
     other = world.position("pledge.made.v1", 4)
-    world.tamper("UPDATE events SET body = CAST(body || ' ' AS BLOB) WHERE position = ?", other)
+    world.set_body(other, world.body(other) + b" ")
     assert rules_found(world)["bytes"] == [place, other]
 
 
@@ -145,7 +149,7 @@ def test_an_oversold_reward_is_found(world: World) -> None:
 def test_books_that_do_not_balance_are_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry with a leg missing leaves a journal that does not sum to zero."""
     world.succeed(5_000, 6_000)
-    monkeypatch.setattr(verification, "postings", lambda event: ledger.postings(event)[:-1])
+    monkeypatch.setattr(verification, "lines", lambda event: ledger.lines(event)[:-1])
     found = world.audit_json("verify")["violations"]
     assert "The journal in BRL sums to" in found[0]["sentence"]
     assert found[0]["rule"] == "rule 7"
@@ -186,12 +190,11 @@ def test_processes_find_the_same(world: World) -> None:
     third = world.position("pledge.made.v1", 3)
     world.rewrite(third, '"amount_minor":5000', '"amount_minor":5001')
     world.tamper("DELETE FROM events WHERE position = ?", world.position("pledge.made.v1", 5))
-    paths = (world.settings.log_path, world.settings.test_bank_path)
-    alone, _ = verify(*paths, shares=1)
-    shared, _ = verify(*paths, shares=3)
+    paths = (world.log_place, world.settings.test_bank_path)
+    alone, _ = verify(*paths, workers=1)
+    shared, _ = verify(*paths, workers=3)
     assert {found.rule for found in alone.violations} > {"rule 4", "rule 5", "positions"}
-    assert sorted(map(str, shared.violations)) == sorted(map(str, alone.violations))
-    assert (shared.events, shared.ok) == (alone.events, False)
+    assert shared == alone
 
 
 def test_an_unknown_event_stops_every_process(world: World) -> None:
@@ -202,11 +205,12 @@ def test_an_unknown_event_stops_every_process(world: World) -> None:
     world.rewrite(place, "pledge.made.v1", "pledge.made.v9")
     world.tamper("UPDATE events SET tag = 'pledge.made.v9' WHERE position = ?", place)
     with pytest.raises(CannotAudit, match=f"position {place}, .*pledge.made.v9"):
-        verify(world.settings.log_path, world.settings.test_bank_path, shares=2)
+        verify(world.log_place, world.settings.test_bank_path, workers=2)
 
 
-def test_no_log_is_said(world: World) -> None:
+def test_no_log_is_said(world_in_files: World) -> None:
     """Where there is no log, that is the answer, and none is made."""
+    world = world_in_files
     world.close()
     world.settings.log_path.unlink()
     result = world.audit("verify")
@@ -215,10 +219,134 @@ def test_no_log_is_said(world: World) -> None:
     assert not world.settings.log_path.exists()
 
 
-def test_another_file_is_no_log(world: World) -> None:
+def test_another_file_is_no_log(world_in_files: World) -> None:
     """A file that is no log is said to be none."""
+    world = world_in_files
     world.close()
     world.settings.log_path.write_text("nothing of the kind")
     result = world.audit("verify")
     assert result.exit_code == 2
     assert "is not an event log" in result.stderr
+
+
+def test_another_database_is_no_log(world: World, empty_postgres_url: str) -> None:
+    """A database without a log is said to have none; the password is not told."""
+    url = empty_postgres_url.replace("postgres@", "postgres:hidden@")
+    with pytest.raises(CannotAudit, match="holds no event log") as said:
+        verify(url, world.settings.test_bank_path)
+    assert "hidden" not in str(said.value)
+    with pytest.raises(CannotAudit, match="cannot be read") as said:
+        verify(f"{url}-that-is-not-there", world.settings.test_bank_path)
+    assert "hidden" not in str(said.value)
+
+
+# --- In shares -----------------------------------------------------------------------------------
+
+
+def _change_amount(world: World) -> None:
+    world.rewrite(world.position("pledge.made.v1", 3), '"amount_minor":5000', '"amount_minor":5001')
+
+
+def _delete(world: World) -> None:
+    world.tamper("DELETE FROM events WHERE position = ?", world.position("pledge.made.v1", 5))
+
+
+def _misplace(world: World) -> None:
+    """Another campaign's number in the column; the body says what it said."""
+    for tag in ("pledge.made.v1", "pledge.collected.v1"):
+        world.tamper(
+            "UPDATE events SET version = version + 50, stream = 1 + stream % 4 WHERE position = ?",
+            world.position(tag, 4),
+        )
+
+
+def _no_stream(world: World) -> None:
+    place = world.position("pledge.made.v1", 2)
+    world.tamper("UPDATE events SET stream = 77 WHERE position = ?", place)
+
+
+def _damage(world: World) -> None:
+    for nth in (2, 3):
+        place = world.position("pledge.made.v1", nth)
+        world.set_body(place, world.body(place)[: 40 * nth])
+
+
+def _turn_back(world: World) -> None:
+    for nth in (2, 5):
+        world.set_time(world.position("pledge.made.v1", nth), 5_000 * nth)
+
+
+def _repeat_id(world: World) -> None:
+    places = [world.position("pledge.made.v1", nth) for nth in (1, 4, 7)]
+    ids = [msgspec.json.decode(world.body(place))["pledge_id"] for place in places]
+    world.rewrite(places[1], ids[1], ids[0])
+    world.rewrite(places[2], ids[2], ids[0])
+
+
+def _spoil_ids(world: World) -> None:
+    """Two pledges of one name that is no id."""
+    for nth in (3, 6):
+        place = world.position("pledge.made.v1", nth)
+        pledge_id = msgspec.json.decode(world.body(place))["pledge_id"]
+        world.rewrite(place, pledge_id, "Maria")
+
+
+def _spoil_everything(world: World) -> None:
+    world.tamper("UPDATE events SET at = 1")
+
+
+@pytest.mark.parametrize(
+    ("tamper", "rules"),
+    [
+        (_change_amount, {"rule 5"}),
+        (_delete, {"positions", "versions"}),
+        (_misplace, {"columns"}),
+        (_no_stream, {"columns"}),
+        (_damage, {"bytes"}),
+        (_turn_back, {"rule 10"}),
+        (_repeat_id, {"rule 4"}),
+        (_spoil_ids, {"rule 4", "rule 12"}),
+        (_spoil_everything, {"columns"}),
+    ],
+)
+def test_shares_find_the_same(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    tamper: Callable[[World], None],
+    rules: set[str],
+) -> None:
+    """However the log is cut, the findings and their order are the same, each to the letter."""
+    for _ in range(4):
+        world.succeed(5_000, 6_000)
+    tamper(world)
+    paths = (world.log_place, world.settings.test_bank_path)
+    whole, _ = verify(*paths, workers=1)
+    assert {found.rule for found in whole.violations} >= rules
+    for share_events in (30, 3):
+        monkeypatch.setattr(share, "SHARE_EVENTS", share_events)
+        shared, _ = verify(*paths, workers=1)
+        assert shared == whole
+
+
+def test_pages_and_windows_find_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither does it matter how much is looked at together."""
+    for _ in range(4):
+        world.succeed(5_000, 6_000)
+    _repeat_id(world)
+    _turn_back(world)
+    _delete(world)
+    paths = (world.log_place, world.settings.test_bank_path)
+    whole, _ = verify(*paths, workers=1)
+    monkeypatch.setattr(order, "AT_ONCE", 2)
+    monkeypatch.setattr(reader, "PAGE_ROWS", 3)
+    assert verify(*paths, workers=1)[0] == whole
+
+
+def test_ids_have_numbers_of_their_own() -> None:
+    """An id's number is the same beside any others, and what differs a little has another."""
+    ids = [new_id() for _ in range(50)]
+    alone = [int(numbers_of([each])[0]) for each in ids]
+    assert numbers_of(ids).tolist() == alone
+    assert numbers_of([*ids, "Maria"]).tolist()[:50] == alone
+    assert len(set(alone)) == len(ids)
+    assert len(set(numbers_of(["Maria", "maria", "Mari", "", "a" * 36, "a-" * 18]).tolist())) == 6

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import psycopg
 from click.testing import CliRunner, Result
 
-from app.audit.commands import audit
+from app.audit.commands import audit, log_of
+from app.audit.reader import LogPlace
 from app.engine import CampaignDecider, Engine, Outcome
-from app.log import SQLiteLog
+from app.log import open_log
 from app.payments.port import CollectRequest, PayOutRequest, RefundRequest, Succeeded
 from app.payments.test_bank.bank import Bank
 from app.payments.test_bank.cards import Behaviour
@@ -35,7 +38,7 @@ def new_id() -> str:
 class World:
     """A data directory: a log, written by an engine with the clock `now`, and the test bank."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database_url: str = "") -> None:
         self.settings = Settings(
             data_dir=folder,
             host="127.0.0.1",
@@ -44,9 +47,10 @@ class World:
             secret=b"s" * 32,
             test_bank_secret=b"t" * 32,
             demo=False,
+            database_url=database_url,
         )
         self.now = START
-        self.log = SQLiteLog(self.settings.log_path)
+        self.log = open_log(database_url, self.settings.log_path)
         self.engine = Engine(self.log, None, CampaignDecider(), clock=lambda: self.now)
         self.bank = Bank(self.settings.test_bank_path, notification_secret=b"t" * 32)
         self.creator = new_id()
@@ -248,6 +252,11 @@ class World:
             pass
         views.current().close_sync()
 
+    @property
+    def log_place(self) -> LogPlace:
+        """Where the log is."""
+        return log_of(self.settings)
+
     # --- The audit -------------------------------------------------------------------------------
 
     def audit(self, *arguments: str, json: bool = False) -> Result:
@@ -264,20 +273,34 @@ class World:
     # --- Somebody else's hand --------------------------------------------------------------------
 
     def tamper(self, statement: str, *values: object) -> None:
-        """Change the log's file past every guard."""
-        with sqlite3.connect(self.settings.log_path) as connection:
-            connection.execute("DROP TRIGGER IF EXISTS events_are_final")
-            connection.execute("DROP TRIGGER IF EXISTS events_stay")
-            assert connection.execute(statement, values).rowcount > 0
-        connection.close()
+        """Change the log past every guard."""
+        if self.settings.database_url:
+            with psycopg.connect(self.settings.database_url) as database:
+                database.execute("SET search_path = log")
+                database.execute("ALTER TABLE events DISABLE TRIGGER events_are_final")
+                translated = statement.replace("%", "%%").replace("?", "%s").encode()
+                changed = database.execute(translated, values).rowcount
+        else:
+            with closing(sqlite3.connect(self.settings.log_path)) as file, file:
+                file.execute("DROP TRIGGER IF EXISTS events_are_final")
+                file.execute("DROP TRIGGER IF EXISTS events_stay")
+                changed = file.execute(statement, values).rowcount
+        assert changed > 0
+
+    def body(self, position: int) -> bytes:
+        """What is stored there."""
+        (row,) = self.log.read(position - 1, 1)
+        return row.body
+
+    def set_body(self, position: int, body: bytes) -> None:
+        """Store something else there."""
+        self.tamper("UPDATE events SET body = ? WHERE position = ?", body, position)
 
     def rewrite(self, position: int, was: str, now: str) -> None:
         """Change what a stored body says."""
-        self.tamper(
-            "UPDATE events SET body = CAST(replace(CAST(body AS TEXT), ?, ?) AS BLOB)"
-            " WHERE position = ? AND instr(CAST(body AS TEXT), ?)",
-            *(was, now, position, was),
-        )
+        body = self.body(position)
+        assert was.encode() in body
+        self.set_body(position, body.replace(was.encode(), now.encode()))
 
     def set_time(self, position: int, at: int) -> None:
         """Change when an event was recorded, in its body and in its column."""

@@ -454,7 +454,7 @@ def rules_found(stream: Stream) -> set[int]:
 def test_an_entry_that_does_not_balance_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rule 7 sums the journal's own lines: an entry that loses a line does not pass."""
     stream = given(*OWED).events
-    monkeypatch.setattr(inv, "postings", lambda event: ledger.postings(event)[1:])
+    monkeypatch.setattr(inv, "lines", lambda event: ledger.lines(event)[1:])
     assert rules_found(stream) == {7}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from app.engine import Engine, Outcome
-from app.log import SQLiteLog, SQLiteSnapshots
+from app.log import open_log, open_snapshots
 from domain.commands import Command
 from domain.errors import CommandExpired, Rejection, Repeated
 from domain.events import CampaignSuspended, Event
@@ -145,12 +145,13 @@ class Clock:
 
 
 class Bench:
-    """A log and its snapshots in a directory, and engines on them."""
+    """A log and its snapshots in a directory or a database, and engines on them."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, database_url: str = "") -> None:
         self.directory = directory
-        self.log = SQLiteLog(directory / "log.db")
-        self.snapshots = SQLiteSnapshots(directory / "snapshots.db")
+        self.database_url = database_url
+        self.log = open_log(database_url, directory / "log.db")
+        self.snapshots = open_snapshots(database_url, directory / "snapshots.db")
         self.clock = Clock()
 
     def engine(
@@ -164,7 +165,7 @@ class Bench:
 
     def another(self) -> Bench:
         """The same log, opened once more as another process would."""
-        other = Bench(self.directory)
+        other = Bench(self.directory, self.database_url)
         other.clock = self.clock
         return other
 

@@ -13,12 +13,22 @@ from hypothesis import strategies as st
 
 from app.engine import CampaignDecider, Engine, NotCommitted, Outcome
 from app.engine.claims import Claims, Kept, load_claims, save_claims
-from app.log import SQLiteLog, SQLiteSnapshots, TurnHooks
+from app.log import (
+    PostgresLog,
+    PostgresSnapshots,
+    SQLiteLog,
+    SQLiteSnapshots,
+    TurnHooks,
+    open_log,
+    open_snapshots,
+)
 from domain import commands as c
 from domain.errors import ContentInvalid, PledgeIdReused
 from domain.state import Campaign
 from domain.terms import DAY_MS, Submission, Terms
 
+Log = SQLiteLog | PostgresLog
+Snapshots = SQLiteSnapshots | PostgresSnapshots
 NOW = 1_700_000_000_000
 
 
@@ -26,7 +36,7 @@ def _new_id() -> str:
     return str(uuid.uuid4())
 
 
-def _engine(log: SQLiteLog) -> Engine[Campaign]:
+def _engine(log: Log) -> Engine[Campaign]:
     return Engine(log, None, CampaignDecider(), clock=lambda: NOW)
 
 
@@ -67,9 +77,9 @@ def _pledge(campaign_id: str, pledge_id: str, backer: str) -> c.MakePledge:
     )
 
 
-def test_another_campaign_refuses_a_pledge_id(tmp_path: Path) -> None:
+def test_another_campaign_refuses_a_pledge_id(database_url: str, tmp_path: Path) -> None:
     """A client that retries with another campaign does not pledge twice; with the same it may."""
-    log = SQLiteLog(tmp_path / "log.db")
+    log = open_log(database_url, tmp_path / "log.db")
     with _engine(log) as engine:
         one, other = _launched(engine), _launched(engine)
         pledge_id, backer = _new_id(), _new_id()
@@ -81,9 +91,9 @@ def test_another_campaign_refuses_a_pledge_id(tmp_path: Path) -> None:
     log.close()
 
 
-def test_two_campaigns_in_one_turn(tmp_path: Path) -> None:
+def test_two_campaigns_in_one_turn(database_url: str, tmp_path: Path) -> None:
     """Of two pledges with one id in the same turn the second is refused."""
-    log = SQLiteLog(tmp_path / "log.db")
+    log = open_log(database_url, tmp_path / "log.db")
     with _engine(log) as engine:
         one, other = _launched(engine), _launched(engine)
         pledge_id, backer = _new_id(), _new_id()
@@ -95,9 +105,9 @@ def test_two_campaigns_in_one_turn(tmp_path: Path) -> None:
     log.close()
 
 
-def test_another_process_refuses_a_pledge_id(tmp_path: Path) -> None:
+def test_another_process_refuses_a_pledge_id(database_url: str, tmp_path: Path) -> None:
     """Two engines on one log see each other's claims, also after a refused pledge of that id."""
-    log = SQLiteLog(tmp_path / "log.db")
+    log = open_log(database_url, tmp_path / "log.db")
     with _engine(log) as one_engine, _engine(log) as other_engine:
         one, other = _launched(one_engine), _launched(other_engine)
         pledge_id, backer = _new_id(), _new_id()
@@ -107,9 +117,9 @@ def test_another_process_refuses_a_pledge_id(tmp_path: Path) -> None:
     log.close()
 
 
-def test_a_new_engine_knows_the_claims_of_the_log(tmp_path: Path) -> None:
+def test_a_new_engine_knows_the_claims_of_the_log(database_url: str, tmp_path: Path) -> None:
     """They follow from the events, so that a restart forgets none."""
-    log = SQLiteLog(tmp_path / "log.db")
+    log = open_log(database_url, tmp_path / "log.db")
     with _engine(log) as engine:
         one, other = _launched(engine), _launched(engine)
         pledge_id, backer = _new_id(), _new_id()
@@ -119,9 +129,9 @@ def test_a_new_engine_knows_the_claims_of_the_log(tmp_path: Path) -> None:
     log.close()
 
 
-def test_a_turn_that_was_not_recorded_claims_nothing(tmp_path: Path) -> None:
+def test_a_turn_that_was_not_recorded_claims_nothing(database_url: str, tmp_path: Path) -> None:
     """The id is free for another campaign, as if the pledge had never been tried."""
-    log = SQLiteLog(tmp_path / "log.db")
+    log = open_log(database_url, tmp_path / "log.db")
     with _engine(log) as engine:
         one, other = _launched(engine), _launched(engine)
         pledge_id, backer = _new_id(), _new_id()
@@ -137,9 +147,9 @@ def _fail() -> None:
     raise OSError("the disk is full")
 
 
-def test_an_id_that_is_none_is_the_rules_to_refuse(tmp_path: Path) -> None:
+def test_an_id_that_is_none_is_the_rules_to_refuse(database_url: str, tmp_path: Path) -> None:
     """What is no UUID claims nothing; the campaign says what is wrong with it."""
-    log = SQLiteLog(tmp_path / "log.db")
+    log = open_log(database_url, tmp_path / "log.db")
     with _engine(log) as engine:
         one = _launched(engine)
         for wrong in ("", "no id", "-1", "f" * 36):
@@ -152,9 +162,12 @@ def test_an_id_that_is_none_is_the_rules_to_refuse(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[tuple[SQLiteLog, SQLiteSnapshots, list[str]]]:
+def made(database_url: str, tmp_path: Path) -> Iterator[tuple[Log, Snapshots, list[str]]]:
     """A log with thirty pledges, a place for snapshots, and the pledges' ids."""
-    log, snapshots = SQLiteLog(tmp_path / "log.db"), SQLiteSnapshots(tmp_path / "snapshots.db")
+    log, snapshots = (
+        open_log(database_url, tmp_path / "log.db"),
+        open_snapshots(database_url, tmp_path / "snapshots.db"),
+    )
     ids = [_new_id() for _ in range(30)]
     with _engine(log) as engine:
         campaign = _launched(engine)
@@ -171,7 +184,7 @@ def _names(ids: list[str]) -> set[int]:
     return {name for name in names if name is not None}
 
 
-Made = tuple[SQLiteLog, SQLiteSnapshots, list[str]]
+Made = tuple[Log, Snapshots, list[str]]
 
 
 def test_a_snapshot_and_the_tail_make_the_same_claims(made: Made) -> None:
@@ -211,10 +224,15 @@ def test_a_snapshot_of_another_log_is_not_used(made: Made, tmp_path: Path) -> No
     assert load_claims(log, snapshots, decider, last - 1)[1] == 0
 
 
-def test_the_engine_saves_its_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_saves_its_claims(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Once enough has come, beside the turns."""
     monkeypatch.setattr("app.engine.engine.LEAST_TAIL", 20)
-    log, snapshots = SQLiteLog(tmp_path / "log.db"), SQLiteSnapshots(tmp_path / "snapshots.db")
+    log, snapshots = (
+        open_log(database_url, tmp_path / "log.db"),
+        open_snapshots(database_url, tmp_path / "snapshots.db"),
+    )
     with Engine(log, snapshots, CampaignDecider(), clock=lambda: NOW) as engine:
         campaign = _launched(engine)
         ids = [_new_id() for _ in range(25)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+import psycopg
 import pytest
 from eventsourcing.persistence import OperationalError
 
@@ -15,25 +16,30 @@ from tests.engine.tally import Bench, TallyDecider, TooMuch, count, only_outcome
 
 def fail() -> None:
     """Be a disk that is full."""
-    raise sqlite3.OperationalError("database or disk is full")
+    raise OperationalError("database or disk is full")
 
 
 class FailingCommit:
     """The writer's connection, whose COMMIT fails before or after it took effect."""
 
-    def __init__(self, connection: sqlite3.Connection, *, after: bool) -> None:
+    def __init__(self, connection: Any, *, after: bool) -> None:  # noqa: ANN401 - of any store
         self._connection = connection
         self._after = after
 
-    def execute(self, statement: str, *values: Any) -> Any:  # noqa: ANN401 - sqlite3's own
+    def execute(
+        self,
+        statement: str,
+        *values: Any,  # noqa: ANN401 - the connection's own
+        **options: Any,  # noqa: ANN401 - the same
+    ) -> Any:  # noqa: ANN401 - the same
         """Run a statement; fail at COMMIT."""
-        if statement == "COMMIT":
+        if statement.endswith("COMMIT"):
             if self._after:
                 self._connection.execute(statement)
-            raise sqlite3.OperationalError("disk I/O error")
-        return self._connection.execute(statement, *values)
+            raise OperationalError("disk I/O error")
+        return self._connection.execute(statement, *values, **options)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - sqlite3's own
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the connection's own
         """All else is the connection's."""
         return getattr(self._connection, name)
 
@@ -85,12 +91,13 @@ def test_a_turn_that_fails_before_its_commit_is_undone(bench: Bench, hook: str) 
     assert [row.position for row in bench.log.read(0, 10)] == [1, 2, 3, 4]
 
 
-def test_a_full_disk_loses_nothing(bench: Bench) -> None:
+def test_a_full_disk_loses_nothing(sqlite_bench: Bench) -> None:
     """An error of SQLite's own while rows are written is told as not committed."""
+    bench = sqlite_bench
     with bench.engine() as engine:
         engine.submit(count())
         writer = bench.log._writer
-        assert writer is not None
+        assert isinstance(writer, sqlite3.Connection)
         (pages,) = writer.execute("PRAGMA page_count").fetchone()
         writer.execute(f"PRAGMA max_page_count={pages}")
         big = count(name="x" * 100_000)
@@ -100,14 +107,51 @@ def test_a_full_disk_loses_nothing(bench: Bench) -> None:
         assert engine.submit(big).events[0].version == 2
 
 
-def test_a_log_that_cannot_be_locked_is_told_as_not_committed(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A stranger's write lock on the file makes the turn fail, not the engine."""
+@pytest.mark.postgres
+@pytest.mark.parametrize("events", [1, 500])
+def test_a_full_disk_of_a_server_loses_nothing(postgres_bench: Bench, events: int) -> None:
+    """An error of PostgreSQL's own while rows are written, by either way, is not committed."""
+    bench = postgres_bench
+    with bench.engine() as engine, psycopg.connect(bench.database_url, autocommit=True) as server:
+        engine.submit(count())
+        server.execute(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE 'could not extend file' USING ERRCODE = 'disk_full'; END $$"
+        )
+        server.execute(
+            "CREATE TRIGGER fail AFTER INSERT ON log.events FOR EACH ROW EXECUTE FUNCTION fail()"
+        )
+        with pytest.raises(NotCommitted, match="extend file"):
+            engine.submit(count(events=events))
+        server.execute("DROP TRIGGER fail ON log.events")
+        assert engine.submit(count(events=events)).events[-1].version == 1 + events
+
+
+@pytest.mark.postgres
+def test_a_server_whose_turn_another_holds_is_told_as_not_committed(postgres_bench: Bench) -> None:
+    """After a bounded wait; the engine goes on when the turn is free."""
+    bench = postgres_bench
+    stranger = bench.another()
     with bench.engine() as engine:
         engine.submit(count())
         writer = bench.log._writer
-        assert writer is not None
+        assert isinstance(writer, psycopg.Connection)
+        writer.execute("SET lock_timeout = 10")
+        with stranger.log.turn(), pytest.raises(NotCommitted, match="held the log's turn"):
+            engine.submit(count())
+        assert engine.submit(count()).position == 2
+    stranger.close()
+
+
+def test_a_log_that_cannot_be_locked_is_told_as_not_committed(
+    sqlite_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger's write lock on the file makes the turn fail, not the engine."""
+    bench = sqlite_bench
+    with bench.engine() as engine:
+        engine.submit(count())
+        writer = bench.log._writer
+        assert isinstance(writer, sqlite3.Connection)
         writer.execute("PRAGMA busy_timeout=10")
         stranger = sqlite3.connect(bench.directory / "log.db", isolation_level=None)
         stranger.execute("BEGIN IMMEDIATE")
@@ -124,7 +168,7 @@ def test_an_unknown_commit_is_told_as_unknown(bench: Bench, recorded: bool) -> N
     mine = count(name="mine")
     with bench.engine() as engine:
         engine.submit(count())
-        writer: Any = FailingCommit(bench.log._writer, after=recorded)  # type: ignore[arg-type]
+        writer: Any = FailingCommit(bench.log._writer, after=recorded)
         bench.log._writer = writer
         results = engine.submit_many([mine, count("b"), count(way="refuse")])
         assert [type(result) for result in results] == [CommitUnknown] * 3

@@ -79,7 +79,7 @@ def test_others_go_on_meanwhile(bench: Bench, gate: Gate) -> None:
 
 def test_what_others_append_meanwhile_is_not_missed(bench: Bench, gate: Gate) -> None:
     """Another process goes on with the very stream that is being loaded here."""
-    other = Bench(bench.directory)
+    other = bench.another()
     with bench.engine() as engine:
         thread, answers = _later(engine, "one")
         assert gate.reached.wait(30)

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from app.engine import Engine
-from app.log import SQLiteLog
+from app.log import open_log
 from tests.engine.tally import Bench, Clock, TallyDecider, count, only_outcomes
 
 PROCESSES = 4
 EACH = 300
 
 
-def write(path: Path, process: int, now: int) -> None:
+def write(database_url: str, path: Path, process: int, now: int) -> None:
     """Count on one hot stream, and on one of its own, in small lists."""
-    log = SQLiteLog(path)
+    log = open_log(database_url, path)
     with Engine(log, None, TallyDecider(), clock=Clock(now)) as engine:
         for start in range(0, EACH, 6):
             hot = [count("hot", name=f"{process}-{start + n}") for n in range(5)]
@@ -32,7 +32,7 @@ def test_four_processes_on_one_hot_stream(bench: Bench) -> None:
     path = bench.directory / "log.db"
     writers = [
         # Their clocks differ, as clocks do.
-        context.Process(target=write, args=(path, n, 1_000 + 10 * n))
+        context.Process(target=write, args=(bench.database_url, path, n, 1_000 + 10 * n))
         for n in range(PROCESSES)
     ]
     for writer in writers:

@@ -9,6 +9,7 @@ import uuid
 from typing import Any
 
 import msgspec
+import psycopg
 import pytest
 
 from app.engine import CampaignDecider, Engine, SnapshotFollower, load_state
@@ -129,10 +130,10 @@ def test_another_schema_is_another_snapshot(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE snapshots SET body = zeroblob(length(body)) WHERE chunk = 1",
+        "UPDATE snapshots SET body = CAST('other' AS {bytes}) WHERE chunk = 1",
         "DELETE FROM snapshots WHERE chunk = 1",
         "DELETE FROM snapshots WHERE chunk = 0",
-        "UPDATE snapshots SET anchor = x'00'",
+        "UPDATE snapshots SET anchor = CAST('other' AS {bytes})",
         "UPDATE snapshots SET version = 11",
         "UPDATE snapshots SET version = 9",
     ],
@@ -143,9 +144,13 @@ def test_a_damaged_snapshot_is_done_without(
     """All is replayed, and the log of the program says so."""
     counted(bench, 10)
     snapshot(bench)
-    with sqlite3.connect(bench.directory / "snapshots.db") as connection:
-        connection.execute(damage)
-    connection.close()
+    if bench.database_url:
+        with psycopg.connect(bench.database_url, options="-c search_path=snapshots") as server:
+            server.execute(damage.format(bytes="bytea"))
+    else:
+        connection = sqlite3.connect(bench.directory / "snapshots.db", isolation_level=None)
+        connection.execute(damage.format(bytes="blob"))
+        connection.close()
     decider = TallyDecider()
     with caplog.at_level(logging.WARNING):
         assert loaded(bench, decider) == replayed(bench)

@@ -11,12 +11,12 @@ import pytest
 from app.engine import Outcome, load_state
 from app.engine.states import BrokenStream, StateCache
 from app.engine.waiting import UNANSWERED
-from app.log import LogRow, SQLiteLog, TurnHooks, UnreadableEvent, decode_row
+from app.log import EventLog, LogRow, TurnHooks, UnreadableEvent, decode_row
 from tests.engine.tally import Bench, Tally, TallyDecider, count, only_outcomes, stream
 
 
 def append_stranger(
-    log: SQLiteLog, name: str, version: int, tag: str = "from.the.future.v9"
+    log: EventLog, name: str, version: int, tag: str = "from.the.future.v9"
 ) -> None:
     """Write an event that no code here knows."""
     with log.turn() as turn:

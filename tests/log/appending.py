@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from app.log import SQLiteLog
+from app.log import PostgresLog, SQLiteLog
 from domain.codec import encode, tag_of
 from domain.events import CampaignSuspended
 
+Log = SQLiteLog | PostgresLog
 
-def append(log: SQLiteLog, *places: tuple[str, int], at: int = 0, body: bytes = b"{}") -> None:
+
+def append(log: Log, *places: tuple[str, int], at: int = 0, body: bytes = b"{}") -> None:
     """Append an event without meaning at each (stream, version), in one turn."""
     with log.turn() as turn:
         turn.append(
@@ -31,7 +33,7 @@ def suspended(version: int = 1, at: int = 5, stream: str = "campaign:a") -> Camp
     )
 
 
-def append_event(log: SQLiteLog, event: CampaignSuspended) -> None:
+def append_event(log: Log, event: CampaignSuspended) -> None:
     """Append a real fact as the engine does."""
     with log.turn() as turn:
         number = turn.stream_number(event.stream)

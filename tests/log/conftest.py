@@ -1,4 +1,4 @@
-"""An empty log."""
+"""An empty log on each store."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from app.log import SQLiteLog
+from app.log import open_log
+from tests.log.appending import Log
 
 
 @pytest.fixture
 def log_path(tmp_path: Path) -> Path:
-    """Where the log of this test stands."""
+    """Where a log in SQLite stands."""
     return tmp_path / "log.db"
 
 
 @pytest.fixture
-def log(log_path: Path) -> Iterator[SQLiteLog]:
-    """A new log."""
-    made = SQLiteLog(log_path)
+def log(database_url: str, log_path: Path) -> Iterator[Log]:
+    """A new log, on both stores in turn."""
+    made = open_log(database_url, log_path)
     yield made
     made.close()

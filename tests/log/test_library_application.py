@@ -16,22 +16,22 @@ from eventsourcing.persistence import (
     StoredEvent,
 )
 
-from app.log import SQLiteLog, UnreadableEvent, check_columns, decode_row
-from app.log.application import LOG_PATH, TributaryLog
+from app.log import UnreadableEvent, check_columns, decode_row
+from app.log.application import LOG_PATH, LOG_URL, TributaryLog
 from app.log.mapper import EventMapper, LoggedEvent
 from domain.codec import encode
-from tests.log.appending import append, append_event, suspended
+from tests.log.appending import Log, append, append_event, suspended
 
 
 @pytest.fixture
-def application(log_path: Path) -> Iterator[TributaryLog]:
-    """The library's application on the log's file."""
-    made = TributaryLog({LOG_PATH: str(log_path)})
+def application(database_url: str, log_path: Path) -> Iterator[TributaryLog]:
+    """The library's application on the same log."""
+    made = TributaryLog({LOG_PATH: str(log_path), LOG_URL: database_url})
     yield made
     made.close()
 
 
-def test_the_library_reads_what_a_turn_wrote(log: SQLiteLog, application: TributaryLog) -> None:
+def test_the_library_reads_what_a_turn_wrote(log: Log, application: TributaryLog) -> None:
     """Through the event store and through the notification log."""
     first, second = suspended(1), suspended(2)
     append_event(log, first)
@@ -47,7 +47,7 @@ def test_the_library_reads_what_a_turn_wrote(log: SQLiteLog, application: Tribut
     ]
 
 
-def test_a_turn_reads_what_the_library_wrote(log: SQLiteLog, application: TributaryLog) -> None:
+def test_a_turn_reads_what_the_library_wrote(log: Log, application: TributaryLog) -> None:
     """The same bytes, columns and positions as if the engine had written it."""
     event = suspended(1, at=77)
     (recording,) = application.save(LoggedEvent(event))
@@ -60,7 +60,7 @@ def test_a_turn_reads_what_the_library_wrote(log: SQLiteLog, application: Tribut
         assert (turn.position, turn.at) == (1, 77)
 
 
-def test_the_library_cannot_turn_time_back(log: SQLiteLog, application: TributaryLog) -> None:
+def test_the_library_cannot_turn_time_back(log: Log, application: TributaryLog) -> None:
     """Nor take a version twice."""
     append_event(log, suspended(1, at=50))
     with pytest.raises(IntegrityError, match="back"):
@@ -70,7 +70,7 @@ def test_the_library_cannot_turn_time_back(log: SQLiteLog, application: Tributar
     assert log.last() == (1, 50)
 
 
-def test_a_foreign_topic_is_stamped(log: SQLiteLog) -> None:
+def test_a_foreign_topic_is_stamped(log: Log) -> None:
     """With the time that the caller gives, but not before the last event."""
     stored = [StoredEvent("x", n, "their.topic", b"") for n in range(3)]
     log.insert_events(stored[:1])
@@ -79,7 +79,7 @@ def test_a_foreign_topic_is_stamped(log: SQLiteLog) -> None:
     assert [row.at for row in log.read(0, 10)] == [0, 9, 9]
 
 
-def test_an_unknown_event_is_never_skipped(log: SQLiteLog, application: TributaryLog) -> None:
+def test_an_unknown_event_is_never_skipped(log: Log, application: TributaryLog) -> None:
     """Every way of reading stops at it and says where it stands."""
     append(log, ("campaign:a", 1))
     (row,) = log.read(0, 10)
@@ -93,7 +93,7 @@ def test_an_unknown_event_is_never_skipped(log: SQLiteLog, application: Tributar
     assert (told.value.position, told.value.version, told.value.tag) == (1, 1, "test.v1")
 
 
-def test_broken_bytes_are_never_skipped(log: SQLiteLog) -> None:
+def test_broken_bytes_are_never_skipped(log: Log) -> None:
     """A known tag over other bytes stops the reader as well."""
     with log.turn() as turn:
         number = turn.stream_number("campaign:a")
@@ -116,19 +116,19 @@ def test_the_mapper_takes_our_events_as_they_are() -> None:
         EventMapper(JSONTranscoder(), cipher=object())
 
 
-def test_streams_are_text(log: SQLiteLog) -> None:
+def test_streams_are_text(log: Log) -> None:
     """A UUID would come back as something else than was written."""
     with pytest.raises(ProgrammingError, match="UUID"):
         log.insert_events([StoredEvent(uuid.uuid4(), 1, "t", b"")])
 
 
 def test_the_factory_builds_what_there_is(
-    application: TributaryLog, log_path: Path, monkeypatch: pytest.MonkeyPatch
+    application: TributaryLog, database_url: str, log_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Snapshots beside the log; no recorder for what is kept elsewhere."""
     snapshots = application.factory.aggregate_recorder("snapshots")
     assert snapshots.select_events("a") == []
-    assert log_path.with_name("snapshots.db").exists()
+    assert log_path.with_name("snapshots.db").exists() is not bool(database_url)
     for refused in (
         application.factory.aggregate_recorder,
         application.factory.tracking_recorder,
@@ -137,11 +137,12 @@ def test_the_factory_builds_what_there_is(
         with pytest.raises(InfrastructureFactoryError):
             refused()
     monkeypatch.delenv(LOG_PATH, raising=False)
+    monkeypatch.delenv(LOG_URL, raising=False)
     with pytest.raises(InfrastructureFactoryError, match=LOG_PATH):
         TributaryLog()
 
 
-def test_columns_that_differ_from_the_body_are_named(log: SQLiteLog) -> None:
+def test_columns_that_differ_from_the_body_are_named(log: Log) -> None:
     """The body is the truth; the audit asks which copy is wrong."""
     event = suspended()
     append_event(log, event)

@@ -11,9 +11,9 @@ from tests.processes.stage import Stage
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    """Log, engine, bank and processes; in the end the books must agree."""
-    made = Stage(tmp_path)
+def stage(tmp_path: Path, database_url: str) -> Iterator[Stage]:
+    """Log, engine, bank and processes, on both stores in turn; in the end the books must agree."""
+    made = Stage(tmp_path, database_url)
     yield made
     made.check()
     made.close()

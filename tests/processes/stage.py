@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from app.engine import CampaignDecider, Engine, Outcome
-from app.log import SQLiteLog, decode_row
+from app.log import decode_row, open_log
 from app.payments.test_bank.bank import Bank
 from app.payments.test_bank.cards import Behaviour
 from app.payments.test_bank.notifications import Delivery
 from app.payments.test_bank.rules import BankTerms
 from app.processes import Processes
+from app.processes.work import Work, open_work
+from app.settings import load_settings
 from domain import commands as c
 from domain import events as e
 from domain.ledger import postings
@@ -41,12 +43,19 @@ def new_id() -> str:
 
 
 class Stage:
-    """Everything in one directory; `restart` puts new processes in the place of killed ones."""
+    """Everything in one directory, or log and work in a database; `restart` puts new processes in
+    the place of killed ones.
+    """
 
-    def __init__(self, folder: Path, *, bank_terms: BankTerms | None = None) -> None:
+    def __init__(
+        self, folder: Path, database_url: str = "", *, bank_terms: BankTerms | None = None
+    ) -> None:
         self.now = START
         self.folder = folder
-        self.log = SQLiteLog(folder / "log.db")
+        self.settings = load_settings(
+            {"TRIBUTARY_DATABASE_URL": database_url, "TRIBUTARY_SECRET": "s" * 32}, data_dir=folder
+        )
+        self.log = open_log(database_url, folder / "log.db")
         self.engine = Engine(self.log, None, CampaignDecider(), clock=lambda: self.now)
         self.bank = Bank(
             folder / "test_bank.db", notification_secret=SECRET, terms=bank_terms or BankTerms()
@@ -57,12 +66,12 @@ class Stage:
         self.processes = self.make_processes()
 
     def make_processes(self, **changes: Anything) -> Processes:
-        """New processes over the same files; `changes` replace what they are made with."""
+        """New processes over the same stores; `changes` replace what they are made with."""
         arguments: dict[str, Any] = {
             "log": self.log,
             "engine": self.engine,
             "provider": self.bank,
-            "work_path": self.folder / "work.db",
+            "work": Work(open_work(self.settings)),
             "methods": self.methods,
             "clock": lambda: self.now,
             "accounts": lambda account_id: self.accounts.get(account_id, account_id),

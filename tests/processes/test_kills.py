@@ -16,6 +16,7 @@ from app.processes.work import Kind, Task
 from domain import commands as c
 from domain.state import Campaign
 from domain.terms import DAY_MS
+from tests.postgresql import PostgresServer
 from tests.processes.stage import CREATOR, DEADLINE, STAFF, START, Stage, new_id
 
 HOUR_MS = 3_600_000
@@ -92,10 +93,12 @@ Script = Callable[[Stage, Callable[[int], None]], None]
 """What happens: it does what people do, and calls its second argument to let time pass."""
 
 
-def play(folder: Path, script: Script, kill_at: int) -> tuple[int, Counter[tuple[str, int]], str]:
+def play(
+    folder: Path, script: Script, kill_at: int, database_url: str = ""
+) -> tuple[int, Counter[tuple[str, int]], str]:
     """Play a script, killing the processes once; returns what came of it."""
     folder.mkdir()
-    stage = Stage(folder, bank_terms=BankTerms(return_after_ms=2 * HOUR_MS))
+    stage = Stage(folder, database_url, bank_terms=BankTerms(return_after_ms=2 * HOUR_MS))
     wire = Tripwire(kill_at)
     stage.processes.close()
     stage.processes = watched_processes(stage, wire)
@@ -212,4 +215,29 @@ def test_killed_at_every_point(quick_path: Path, script: Script) -> None:
 
     for kill_at in range(1, points + 1):
         _, lines, state = play(quick_path / str(kill_at), script, kill_at)
+        assert (lines, state) == (expected_lines, expected_state), f"killed at {kill_at}"
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_killed_over_postgresql(
+    quick_path: Path, script: Script, postgres_server: PostgresServer, migrated_template: str
+) -> None:
+    """The same with the log and the work in PostgreSQL; at a few points, as each takes a database
+    of its own.
+    """
+
+    def played(kill_at: int) -> tuple[int, Counter[tuple[str, int]], str]:
+        url = postgres_server.create(migrated_template)
+        try:
+            return play(quick_path / str(kill_at), script, kill_at, url)
+        finally:
+            postgres_server.drop(url)
+
+    points, expected_lines, expected_state = played(0)
+    assert points > 20
+
+    for kill_at in range(3, points + 1, 11):
+        _, lines, state = played(kill_at)
         assert (lines, state) == (expected_lines, expected_state), f"killed at {kill_at}"

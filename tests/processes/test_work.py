@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
+import msgspec
+import psycopg
 import pytest
+from eventsourcing.persistence import PersistenceError
+from sqlalchemy import Connection, text
 
 from app.log import UnreadableEvent
 from app.processes.keys import (
@@ -23,26 +31,30 @@ from app.processes.keys import (
     return_key,
 )
 from app.processes.rate import RateLimit
-from app.processes.work import Changes, Job, Task, Work, done, failed, later
+from app.processes.work import METADATA, Changes, Job, Task, Work, done, failed, later, open_work
+from app.settings import Settings, load_settings
 from domain import commands as c
 from domain import events as e
+from domain.state import Campaign
 from domain.terms import DAY_MS
 from tests.processes.stage import DEADLINE, STAFF, START, Stage, new_id
 
+T = TypeVar("T")
 HOUR_MS = 3_600_000
 LOG = "log"
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where the work stands."""
-    return tmp_path / "work.db"
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    """Both stores in turn."""
+    environ = {"TRIBUTARY_DATABASE_URL": database_url, "TRIBUTARY_SECRET": "s" * 32}
+    return load_settings(environ, data_dir=tmp_path)
 
 
 @pytest.fixture
-def work(path: Path) -> Iterator[Work]:
+def work(settings: Settings) -> Iterator[Work]:
     """An empty store."""
-    opened = Work(path, "one")
+    opened = Work(open_work(settings), "one")
     yield opened
     opened.close()
 
@@ -61,14 +73,24 @@ def apply(work: Work, change: Callable[[Changes], None]) -> None:
     assert work.apply(changes, LOG, before)
 
 
+def ensuring(keys: Iterable[str]) -> Callable[[Changes], None]:
+    """A row for each key."""
+
+    def change(changes: Changes) -> None:
+        for key in keys:
+            changes.ensure(job(key))
+
+    return change
+
+
 def lease(work: Work, now: int = 10) -> list[Task]:
     """Take what is due, for a hundred milliseconds."""
     return work.lease("collect", now, now + 100, 10)
 
 
-def test_a_leased_row_is_nobody_elses_until_the_lease_ends(path: Path, work: Work) -> None:
+def test_a_leased_row_is_nobody_elses_until_the_lease_ends(settings: Settings, work: Work) -> None:
     """Another process gets it only after that, and what the first then says is ignored."""
-    other = Work(path, "two")
+    other = Work(open_work(settings), "two")
     apply(work, lambda changes: changes.ensure(job()))
     assert lease(work, 9) == []
     (mine,) = lease(work, 10)
@@ -147,9 +169,9 @@ def test_failing_rows_wait_twice_as_long_each_time(work: Work) -> None:
     assert task.attempts == 1
 
 
-def test_two_followers_do_not_follow_the_same_events(path: Path, work: Work) -> None:
+def test_two_followers_do_not_follow_the_same_events(settings: Settings, work: Work) -> None:
     """Who comes second writes nothing."""
-    other = Work(path, "two")
+    other = Work(open_work(settings), "two")
     apply(work, lambda changes: changes.ensure(job()))
     changes = Changes()
     changes.ensure(job("second"))
@@ -161,15 +183,108 @@ def test_two_followers_do_not_follow_the_same_events(path: Path, work: Work) -> 
     other.close()
 
 
-def test_a_file_of_another_version_is_made_anew(path: Path, work: Work) -> None:
+def together(threads: int, do: Callable[[int], T]) -> list[T]:
+    """What so many threads do, which begin at the same moment."""
+    start = threading.Barrier(threads)
+
+    def run(number: int) -> T:
+        start.wait()
+        return do(number)
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(run, range(threads)))
+
+
+def test_many_runners_lease_each_row_once(settings: Settings, work: Work) -> None:
+    """Six machines that ask for work at the same moment share it, and none waits for another."""
+    machines = [Work(open_work(settings), f"machine-{n}") for n in range(6)]
+    apply(work, ensuring(f"k{n}" for n in range(600)))
+
+    def take_all(n: int) -> list[str]:
+        taken: list[str] = []
+        while tasks := machines[n].lease("collect", 10, 1_000, 7):
+            taken += [task.key for task in tasks]
+        return taken
+
+    taken = [key for part in together(6, take_all) for key in part]
+    taken += [task.key for task in work.lease("collect", 10, 1_000, 600)]  # what was stepped over
+
+    assert sorted(taken) == sorted(f"k{n}" for n in range(600))
+    for machine in machines:
+        machine.close()
+
+
+def test_many_followers_follow_each_event_once(settings: Settings, work: Work) -> None:
+    """Of six that followed the same events one writes; the position says which."""
+    machines = [Work(open_work(settings), f"machine-{n}") for n in range(6)]
+
+    def follow(n: int) -> list[int]:
+        won = []
+        for position in range(20):
+            changes = Changes()
+            changes.wake(job("k", due_at=position))
+            changes.position = position + 1
+            while machines[n].position(LOG) < position:
+                pass
+            if machines[n].apply(changes, LOG, position):
+                won.append(position)
+        return won
+
+    won = together(6, follow)
+
+    assert sorted(position for part in won for position in part) == list(range(20))
+    assert work.position(LOG) == 20
+    (task,) = lease(work)
+    assert task.wakes == 19
+    for machine in machines:
+        machine.close()
+
+
+def test_following_and_settling_do_not_hinder_each_other(settings: Settings, work: Work) -> None:
+    """While machines settle rows in any order, others wake and drop the same: nobody fails."""
+    keys = [f"k{n}" for n in range(60)]
+    machines = [Work(open_work(settings), f"machine-{n}") for n in range(4)]
+    apply(work, ensuring(keys))
+
+    def follow() -> None:
+        for turn in range(40):
+            changes = Changes()
+            for key in random.Random(turn).sample(keys, 30):
+                changes.wake(job(key, due_at=10))
+            for key in random.Random(-turn).sample(keys, 10):
+                changes.drop(key)
+            before = work.position(LOG)
+            changes.position = before + 1
+            assert work.apply(changes, LOG, before)
+
+    def run(n: int) -> None:
+        for turn in range(40):
+            tasks = machines[n].lease("collect", 10, 11, 20)
+            random.Random(turn).shuffle(tasks)
+            jobs = tuple(job(key) for key in random.Random(turn).sample(keys, 20))
+            machines[n].settle(
+                [later(task, 10) if no % 2 else done(task) for no, task in enumerate(tasks)]
+                + [msgspec.structs.replace(later(task, 10), jobs=jobs) for task in tasks[:1]]
+            )
+
+    together(5, lambda n: follow() if n == 4 else run(n))
+
+    assert work.position(LOG) == 41
+    for machine in machines:
+        machine.close()
+
+
+def test_a_file_of_another_version_is_made_anew(tmp_path: Path) -> None:
     """The log fills it again, so nothing is converted."""
+    settings = load_settings({}, data_dir=tmp_path)
+    work = Work(open_work(settings), "one")
     apply(work, lambda changes: changes.ensure(job()))
     work.close()
-    connection = sqlite3.connect(path)
+    connection = sqlite3.connect(settings.work_path)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
 
-    opened = Work(path, "later")
+    opened = Work(open_work(settings), "later")
 
     assert (opened.position(LOG), opened.waiting()) == (0, {})
     opened.close()
@@ -224,11 +339,24 @@ def in_the_midst(stage: Stage) -> list[str]:
     return [charging, failing, open_one, refunding]
 
 
+@contextmanager
+def changing(stage: Stage) -> Iterator[Connection]:
+    """The stage's store, to be changed behind the processes' back."""
+    engine = open_work(stage.settings)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
 def test_a_lost_store_is_made_anew_from_the_log(stage: Stage) -> None:
     """What was asked for and has no outcome is there again, and everything ends as it should."""
     campaigns = in_the_midst(stage)
     before = stage.processes.waiting()
     stage.processes.close()
+    if stage.settings.database_url:
+        with changing(stage) as connection:
+            METADATA.drop_all(connection)
+            METADATA.create_all(connection)
     for file in stage.folder.glob("work.db*"):
         file.unlink()
     stage.processes = stage.make_processes()
@@ -261,16 +389,14 @@ def test_reconstructing_in_place(stage: Stage) -> None:
     assert stage.processes.waiting() == {}
 
 
-def test_a_log_restored_from_an_older_copy(stage: Stage, tmp_path: Path) -> None:
+def test_a_log_restored_from_an_older_copy(stage: Stage) -> None:
     """Work that is ahead of the log is thrown away and made anew."""
     campaign = stage.campaign()
     stage.step()
     stage.processes.close()
-    connection = sqlite3.connect(tmp_path / "work.db")
-    connection.execute("UPDATE checkpoints SET position = 1000000")
-    connection.execute("DELETE FROM work")
-    connection.commit()
-    connection.close()
+    with changing(stage) as connection:
+        connection.execute(text("UPDATE checkpoints SET position = 1000000"))
+        connection.execute(text("DELETE FROM work"))
 
     stage.processes = stage.make_processes()
     stage.pledge(campaign)
@@ -343,6 +469,54 @@ def test_two_servers_on_the_same_files(stage: Stage) -> None:
     assert len(stage.facts(e.PledgeCollected)) == pledges
     stage.step()
     assert stage.processes.waiting() == {"close": 1}
+
+
+@pytest.mark.postgres
+def test_connections_that_break_again_and_again(tmp_path: Path, postgres_url: str) -> None:
+    """While everything is charged, the server ends all connections: each pledge is charged once,
+    and the books are the bank's.
+    """
+    stage = Stage(tmp_path, postgres_url)
+    campaign = stage.campaign(collect_at="pledge")
+    pledges = 40
+    for _ in range(pledges):
+        stage.pledge(campaign)
+    stage.processes.close()
+    stage.processes = stage.make_processes(batch=3)
+    stage.processes.start()
+    pause = threading.Event()
+    with psycopg.connect(postgres_url, autocommit=True) as ender:
+        for turn in range(600):
+            if turn < 40:
+                ender.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            if turn >= 40 and not seen_or(1, lambda: stage.look(campaign, _open_pledges)):
+                break
+            pause.wait(0.05)
+            # What was put off after a fault is due by and by.
+            stage.now += 1_000
+    stage.processes.stop()
+    stage.run_until(stage.now + HOUR_MS)
+
+    assert stage.look(campaign, _open_pledges) == 0
+    assert [kind for kind, _ in stage.lines()] == ["collected"] * pledges
+    assert len(stage.facts(e.PledgeCollected)) == pledges
+    stage.check()
+    stage.close()
+
+
+def _open_pledges(state: Campaign) -> int:
+    return state.open_pledges
+
+
+def seen_or(otherwise: T, look: Callable[[], T]) -> T:
+    """What is seen, or something else where the connection is just broken."""
+    try:
+        return look()
+    except PersistenceError:
+        return otherwise
 
 
 def test_a_stumbling_runner_goes_on(stage: Stage) -> None:

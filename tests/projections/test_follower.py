@@ -18,13 +18,12 @@ from domain.ledger import Posting
 from projections import journal, runner
 from projections.journal import Journal, UnbalancedEntryError
 from projections.pledge_book import FactsDisagreeError
+from projections.reading import LogGapError, UnreadableFactError
 from projections.runner import (
     PROJECTIONS,
     CheckpointMovedError,
     Follower,
-    LogGapError,
     StaleViewsError,
-    UnreadableFactError,
 )
 from projections.views import ViewsFile
 from tests.projections.history import Log, Row, some_history
@@ -136,6 +135,37 @@ def test_facts_that_do_not_add_up_stop_the_follower(
     log.rows[place] = log.rows[place]._replace(body=encode(forged))
     with pytest.raises(FactsDisagreeError, match=f"position {place + 1} {said}"):
         follow(log, file).catch_up()
+
+
+def test_a_pledge_that_is_not_made_yet_cannot_change(file: ViewsFile) -> None:
+    """Not even where it is made later in the same batch."""
+    logs = (some_history(Random(seed)).log for seed in range(100))
+    made, changed = TAGS[e.PledgeMade], TAGS[e.PaymentMethodReplaced]
+    log = next(log for log in logs if any(row.tag == changed for row in log.rows))
+    events = [decode(row.tag, row.body) for row in log.rows]
+    late = next(place for place, row in enumerate(log.rows) if row.tag == changed)
+    named = [(event.stream, getattr(event, "no", 0)) for event in events]
+    early = next(
+        place
+        for place, row in enumerate(log.rows)
+        if row.tag == made and named[place] == named[late]
+    )
+    for place, other in ((early, late), (late, early)):
+        body = encode(events[other])
+        log.rows[place] = log.rows[place]._replace(tag=TAGS[type(events[other])], body=body)
+    with pytest.raises(FactsDisagreeError, match=f"position {early + 1} names pledge .* never"):
+        follow(log, file).catch_up()
+
+
+@pytest.mark.parametrize("batch", [1, 1_000])
+def test_a_pledge_is_made_once(log: Log, file: ViewsFile, batch: int) -> None:
+    """A second pledge of the same number is not taken for the first."""
+    made = next(row for row in log.rows if row.tag == TAGS[e.PledgeMade])
+    log.rows = [*log.rows[: made.position], made._replace(position=made.position + 1)]
+    follower = follow(log, file)
+    with pytest.raises(FactsDisagreeError, match=f"{made.position + 1} a pledge is made twice"):
+        while follower.step(batch):
+            pass
 
 
 def test_an_entry_that_does_not_balance_is_not_written(

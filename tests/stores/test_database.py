@@ -8,15 +8,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.database import (
-    SCHEMA_VERSION,
-    TABLES,
-    SchemaTooNewError,
-    create_people,
-    open_people,
-)
+from app.settings import Settings
+from app.stores.database import SCHEMA_VERSION, TABLES, create_people, open_people
 from app.stores.people import People
 from app.stores.rows import METADATA
+from app.stores.shapes import SchemaTooNewError
 
 
 def test_every_table_is_made(people_path: Path) -> None:
@@ -38,11 +34,11 @@ def test_several_processes_may_make_it_at_once(people_path: Path) -> None:
 
 
 async def test_what_was_written_is_there_when_opened_again(
-    engine: AsyncEngine, people_path: Path
+    engine: AsyncEngine, settings: Settings
 ) -> None:
     """A second opening neither makes the tables anew nor loses a row."""
     party = await People(engine).add_person("creator", display_name="Ada", at=1)
-    again = await open_people(people_path)
+    again = await open_people(settings)
     try:
         assert (await People(again).get(party)).display_name == "Ada"
     finally:
@@ -59,9 +55,9 @@ def test_a_newer_shape_is_not_written_to(people_path: Path) -> None:
         create_people(people_path)
 
 
-async def test_connections_are_safe(engine: AsyncEngine) -> None:
+async def test_connections_are_safe(sqlite_engine: AsyncEngine) -> None:
     """Every connection waits for locks, syncs fully and overwrites what is deleted."""
-    async with engine.connect() as connection:
+    async with sqlite_engine.connect() as connection:
         for pragma, expected in {
             "journal_mode": "wal",
             "synchronous": 2,

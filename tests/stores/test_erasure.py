@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
+from sqlalchemy import Table, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.stores.accounts import Accounts
 from app.stores.database import TABLES
-from app.stores.erasure import HOLDINGS, IMPERSONAL, Erasure
+from app.stores.erasure import HOLDINGS, IMPERSONAL, Erasure, Holding
 from app.stores.people import People
 
 PERSONAL = re.compile(r"(party|mail|address|owner|account|creator|backer|person|name|phone)$|_by$")
+MAIL = "somebody@example.org"
+PERSONAL_TABLES = [table for table in TABLES if table.name in HOLDINGS]
 
 
 def test_every_table_says_what_it_holds_about_people() -> None:
@@ -83,3 +87,47 @@ async def test_what_is_held_is_told_without_proofs(engine: AsyncEngine) -> None:
     assert found["accounts"][0]["mail"] == "one@example.org"
     assert "password_hash" not in found["accounts"][0]
     assert "key" not in found["parties"][0]
+
+
+async def test_every_row_meets_its_fate(engine: AsyncEngine, on_disk: Callable[[], bytes]) -> None:
+    """With a row about somebody in every table: they are told all of them, and then none leads to
+    them any more.
+    """
+    rows = {table.name: row_about(table, HOLDINGS[table.name]) for table in PERSONAL_TABLES}
+    rows["pictures"]["draft"] = "one that was handed in"
+    async with engine.begin() as connection:
+        for table in PERSONAL_TABLES:
+            await connection.execute(insert(table), rows[table.name])
+    assert MAIL.encode() in on_disk()
+    erasure = Erasure(engine)
+    assert set(await erasure.held_about(["p-1"], MAIL)) == set(rows)
+
+    await erasure.erase(["p-1"], MAIL, at=7)
+
+    assert MAIL.encode() not in on_disk()
+    async with engine.connect() as connection:
+        left = {
+            table.name: (await connection.execute(select(table))).mappings().all()
+            for table in PERSONAL_TABLES
+        }
+    for name, holding in HOLDINGS.items():
+        assert len(left[name]) == (holding.fate != "deleted"), name
+        for column, blank in holding.blank.items():
+            assert left[name][0][column] == (7 if column == "hidden_at" else blank), name
+    assert left["parties"][0]["forgotten_at"] == 7
+
+
+def row_about(table: Table, holding: Holding) -> dict[str, object]:
+    """A row about party p-1 with every column that such a row can name them in."""
+    plain: dict[type[object], object] = {int: 1, str: "w", bytes: b"w"}
+    row: dict[str, object] = {}
+    for column in table.columns:
+        if column.name in holding.actors:
+            row[column.name] = "staff:p-1"
+        elif column.name in holding.parties:
+            row[column.name] = "p-1"
+        elif column.name in holding.mails:
+            row[column.name] = MAIL
+        elif not column.nullable:
+            row[column.name] = plain[column.type.python_type]
+    return row

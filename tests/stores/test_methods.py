@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.settings import Settings
 from app.stores.database import open_people_sync
 from app.stores.methods import (
     PaymentMethod,
@@ -54,14 +53,14 @@ async def test_only_its_owner_replaces_a_method_and_once(engine: AsyncEngine) ->
     assert (await methods.resolve([first]))[first].reference == "pm_3"
 
 
-async def test_a_thread_reads_in_bulk(engine: AsyncEngine, people_path: Path) -> None:
+async def test_a_thread_reads_in_bulk(engine: AsyncEngine, settings: Settings) -> None:
     """The synchronous reading gives the same, for more ids than fit one query."""
     methods = PaymentMethods(engine)
     ids = [
         await methods.add(party=f"b-{n}", provider="test_bank", reference=f"pm_{n}", at=5)
         for n in range(3)
     ]
-    engine_sync = open_people_sync(people_path)
+    engine_sync = open_people_sync(settings)
     try:
         found = resolve_methods(engine_sync, [*ids, *(f"unknown-{n}" for n in range(1200))])
     finally:

@@ -62,8 +62,9 @@ async def test_forgetting_erases_and_keeps_the_id(
     assert key is not None
     assert b"Zebedee" in on_disk()
 
-    assert await people.forget(party, at=5)
+    gone = await people.forget(party, at=5)
 
+    assert gone is (engine.dialect.name == "sqlite"), "PostgreSQL overwrites when it vacuums"
     assert await people.get(party) == Party(
         id=party, role="backer", display_name="", mail="", created_at=1, forgotten_at=5
     )
@@ -83,15 +84,15 @@ async def test_forgetting_twice_keeps_the_first_time(engine: AsyncEngine) -> Non
 
 
 async def test_forgetting_tells_when_a_reader_keeps_the_bytes(
-    engine: AsyncEngine, people_path: Path
+    sqlite_engine: AsyncEngine, people_path: Path
 ) -> None:
     """While another reader holds the old pages, the answer says that they are still on disk."""
-    people = People(engine)
+    people = People(sqlite_engine)
     party = await people.add_person("backer", display_name="Zebedee", at=1)
     with closing(sqlite3.connect(people_path)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM parties").fetchone()
-        async with engine.connect() as connection:
+        async with sqlite_engine.connect() as connection:
             await connection.exec_driver_sql("PRAGMA busy_timeout = 0")
         assert await people.forget(party, at=5) is False
     assert (await people.get(party)).display_name == ""

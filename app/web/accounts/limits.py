@@ -40,15 +40,11 @@ _LETTERS: Final = Gate("letters", 60 * MINUTE_MS, 6, 0)
 async def passes(site: Site, gate: Gate, request: PageRequest, subject: str) -> bool:
     """Note an attempt, and tell whether it may be made. One too many counts as well."""
     attempts, at = site.platform.stores.attempts, site.platform.clock()
-    since = at - gate.window_ms
-    is_open = True
-    for key, most in (
-        (f"{gate.name} of {normal_mail(subject)}", gate.by_subject),
-        (f"{gate.name} from {client_of(request)}", gate.by_client),
-    ):
-        is_open = await attempts.count(key, since) < most and is_open
-        await attempts.note(key, at)
-    return is_open
+    limits = {
+        f"{gate.name} of {normal_mail(subject)}": gate.by_subject,
+        f"{gate.name} from {client_of(request)}": gate.by_client,
+    }
+    return await attempts.admit(limits, at=at, since=at - gate.window_ms, note_refused=True)
 
 
 async def was_right(site: Site, gate: Gate, subject: str) -> None:
@@ -59,11 +55,8 @@ async def was_right(site: Site, gate: Gate, subject: str) -> None:
 async def may_write_to(site: Site, mail: str) -> bool:
     """Note a mail to an address that anybody can have us write to; whether it may be sent."""
     attempts, at = site.platform.stores.attempts, site.platform.clock()
-    key = f"{_LETTERS.name} to {normal_mail(mail)}"
-    is_open = await attempts.count(key, at - _LETTERS.window_ms) < _LETTERS.by_subject
-    if is_open:
-        await attempts.note(key, at)
-    return is_open
+    limit = {f"{_LETTERS.name} to {normal_mail(mail)}": _LETTERS.by_subject}
+    return await attempts.admit(limit, at=at, since=at - _LETTERS.window_ms)
 
 
 def client_of(request: PageRequest) -> str:

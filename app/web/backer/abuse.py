@@ -108,14 +108,11 @@ class PaymentWatch:
 async def admit_hold(site: Site, request: PageRequest, visitor: Visitor) -> None:
     """Note that limited rewards are about to be kept. Raises TooManyHoldsError."""
     attempts, at = site.platform.stores.attempts, site.platform.clock()
-    limits = [(f"hold of {visitor.party}", HOLDS_OF_PERSON)]
+    limits = {f"hold of {visitor.party}": HOLDS_OF_PERSON}
     if not visitor.signed_in:
-        limits.append((f"hold from {client_of(request)}", HOLDS_FROM_ADDRESS))
-    for subject, most in limits:
-        if await attempts.count(subject, at - HOLDS_WINDOW_MS) >= most:
-            raise TooManyHoldsError
-    for subject, _ in limits:
-        await attempts.note(subject, at)
+        limits[f"hold from {client_of(request)}"] = HOLDS_FROM_ADDRESS
+    if not await attempts.admit(limits, at=at, since=at - HOLDS_WINDOW_MS):
+        raise TooManyHoldsError
 
 
 # --- Nobody backs themselves ---------------------------------------------------------------------

@@ -421,11 +421,10 @@ async def _join_team(
     page then its name: so nobody asks for one address after the other.
     """
     attempts, at = site.platform.stores.attempts, site.platform.clock()
-    asked = f"team of {visitor.party}"
-    if await attempts.count(asked, at - TEAM_WINDOW_MS) >= MOST_ASKED:
+    limit = {f"team of {visitor.party}": MOST_ASKED}
+    if not await attempts.admit(limit, at=at, since=at - TEAM_WINDOW_MS):
         said = gettext("Too many attempts. Wait a quarter of an hour and try again.")
         return Fault("team", said)
-    await attempts.note(asked, at)
     account = await site.platform.stores.accounts.by_mail(mail)
     if account is None:
         said = gettext("No account has this address. Ask them to sign up first.")

@@ -116,8 +116,8 @@ Texts = dict[str, dict[str, object]]
 """Documents by their hash."""
 
 
-async def texts_of(platform: Platform, page: CampaignPage) -> Texts:
-    """Every text that a page names, by hash; what was taken down is left out."""
+def named_in(page: CampaignPage) -> frozenset[str]:
+    """The hashes of all texts that a page names."""
     hashes = {
         *(page.text, page.plan),
         *(reward.text for reward in page.rewards),
@@ -125,7 +125,12 @@ async def texts_of(platform: Platform, page: CampaignPage) -> Texts:
         *(stage.text for stage in page.milestones),
         *(update.text for update in page.updates),
     }
-    return await platform.stores.content.get_many(hashes - {""})
+    return frozenset(hashes - {""})
+
+
+async def texts_of(platform: Platform, page: CampaignPage) -> Texts:
+    """Every text that a page names, by hash; what was taken down is left out."""
+    return await platform.stores.content.get_many(named_in(page))
 
 
 async def campaign_view(

@@ -15,9 +15,17 @@ from app.api.problems import Refused
 from app.stores.rows import new_id
 from app.web import dates, language
 from app.web.backer.destinations import place_name
-from app.web.public.page_cache import cached
+from app.web.public.campaign_view import named_in
+from app.web.public.page_cache import cache_of, cached
 from app.web.public.past import Moment, Past
-from app.web.public.whole import Reader, Then, WholePage, reader_of, whole_page
+from app.web.public.whole import (
+    Reader,
+    Then,
+    WholePage,
+    reader_of,
+    surroundings_of,
+    whole_page,
+)
 from app.web.site import PageRequest, RoleNeededError, SignInNeededError, Site
 from app.web.visitors import Visitor
 from app.wiring import Platform
@@ -71,10 +79,14 @@ async def show_campaign(
 
     async def render() -> tuple[str, int]:
         page = await site.campaign(campaign_id)
-        whole = await whole_page(site, page, Reader())
+        around = await cache_of(site.platform).remembered(
+            campaign_id, named_in(page), lambda: surroundings_of(site, page)
+        )
+        whole = await whole_page(site, page, Reader(), around=around)
         return _rendered(site, request, whole), page.position
 
-    return await cached(request, site.platform, (campaign_id, "", language.current()), render)
+    key = (campaign_id, "", language.current())
+    return await cached(request, site.platform, key, render, at_least)
 
 
 def _has_more(request: PageRequest) -> bool:

@@ -113,5 +113,6 @@ async def show_explanation(
 async def explanation(site: Site, page: CampaignPage, number: Number) -> Explanation:
     """A number's events up to where the page has read the log; kept, as they never change."""
     shown = Shown(getattr(page, f"{number}_minor"), page.position)
-    log_path = site.platform.settings.log_path
-    return await KEPT.explained(log_path, page.campaign_id, number, shown)
+    settings = site.platform.settings
+    log = settings.database_url or settings.log_path
+    return await KEPT.explained(log, page.campaign_id, number, shown)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, Final
@@ -22,12 +23,15 @@ from litestar.response import Stream
 
 from app.api.problems import Refused
 from app.web.public.numbers import numbers_of
-from app.web.site import Site
+from app.web.site import PageRequest, Site
 from app.wiring import Platform
 from projections.campaign_pages import CampaignPage, get_page
 
 MOST_STREAMS: Final = 2_000
 """Streams that a process holds open at once."""
+
+MOST_OF_AN_ADDRESS: Final = 32
+"""Streams that one network address may hold open: a household or a small office."""
 
 LIFETIME_S: Final = 240.0
 """How long a stream lasts before the browser has to ask anew."""
@@ -72,15 +76,23 @@ class Watches:
         self._platform = platform
         self._watches: dict[str, Watch] = {}
         self.streams = 0
+        self._of_address: Counter[str] = Counter()
 
     @property
     def ending(self) -> bool:
         """Whether the server is to stop: no stream goes on."""
         return self._platform.stopping
 
-    async def numbers(self, page: CampaignPage) -> AsyncIterator[bytes]:
+    def require_room(self, address: str) -> None:
+        """Raise Refused where no further stream may be opened, or none from this address."""
+        if self.streams >= MOST_STREAMS or self.ending:
+            raise Refused("engine_busy")
+        if self._of_address[address] >= MOST_OF_AN_ADDRESS:
+            raise Refused("rate_limited")
+
+    async def numbers(self, page: CampaignPage, address: str = "") -> AsyncIterator[bytes]:
         """The events of one stream: the numbers now, and again whenever they changed."""
-        watch = self._join(page)
+        watch = self._join(page, address)
         loop = asyncio.get_running_loop()
         end = loop.time() + LIFETIME_S
         heard = loop.time()
@@ -97,19 +109,23 @@ class Watches:
                     yield b":\n\n"
                 await watch.wait(sent)
         finally:
-            self._leave(page.campaign_id, watch)
+            self._leave(page.campaign_id, watch, address)
 
-    def _join(self, page: CampaignPage) -> Watch:
+    def _join(self, page: CampaignPage, address: str) -> Watch:
         watch = self._watches.get(page.campaign_id)
         if watch is None:
             watch = self._watches[page.campaign_id] = Watch(page)
             watch.task = asyncio.create_task(self._follow(watch))
         watch.lookers += 1
         self.streams += 1
+        self._of_address[address] += 1
         return watch
 
-    def _leave(self, campaign_id: str, watch: Watch) -> None:
+    def _leave(self, campaign_id: str, watch: Watch, address: str) -> None:
         self.streams -= 1
+        self._of_address[address] -= 1
+        if not self._of_address[address]:
+            del self._of_address[address]
         watch.lookers -= 1
         if not watch.lookers:
             self._watches.pop(campaign_id, None)
@@ -151,14 +167,17 @@ def _event(position: int, data: bytes) -> bytes:
 
 
 @get("/campaigns/{campaign_id:str}/live", include_in_schema=False)
-async def show_live(campaign_id: FromPath[str], site: NamedDependency[Site]) -> Response[Any]:
+async def show_live(
+    campaign_id: FromPath[str], request: PageRequest, site: NamedDependency[Site]
+) -> Response[Any]:
     """The numbers of a campaign as they change. Raises CampaignUnknown and Refused."""
-    page = await site.campaign(campaign_id)
     watches = watches_of(site.platform)
-    if watches.streams >= MOST_STREAMS or watches.ending:
-        raise Refused("engine_busy")
+    address = request.client.host if request.client is not None else ""
+    watches.require_room(address)
+    page = await site.campaign(campaign_id)
+    watches.require_room(address)
     return Stream(
-        watches.numbers(page),
+        watches.numbers(page, address),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )

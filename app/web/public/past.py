@@ -17,7 +17,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from app.log import SQLiteLog, decode_row
+from app.log import EventLog, decode_row
 from domain import events as e
 from domain.campaign import evolve
 from domain.events import AnyEvent
@@ -91,7 +91,7 @@ class History(Struct, frozen=True):
 class Past:
     """The past of every campaign, as far as somebody asked for it."""
 
-    def __init__(self, log: SQLiteLog) -> None:
+    def __init__(self, log: EventLog) -> None:
         self._log = log
         self._lock = Lock()
         self._histories: OrderedDict[str, History] = OrderedDict()

@@ -13,7 +13,14 @@ from app.stores.questions import Question
 from app.web import dates
 from app.web.creator.similar import similar_to
 from app.web.curve import BOTTOM, LEFT, RIGHT, TOP, Curve
-from app.web.public.campaign_view import CampaignView, compose, curve_ends_at, in_language, texts_of
+from app.web.public.campaign_view import (
+    CampaignView,
+    Texts,
+    compose,
+    curve_ends_at,
+    in_language,
+    texts_of,
+)
 from app.web.public.numbers import Numbers, numbers_of
 from app.web.public.past import PayoutLine
 from app.web.public.payouts import (
@@ -25,6 +32,7 @@ from app.web.public.payouts import (
 )
 from app.web.site import Site
 from app.web.visitors import Visitor
+from app.wiring import Platform
 from domain.state import Phase
 from domain.terms import MAX_AT
 from projections.backer_ledger import pledges_of
@@ -147,6 +155,44 @@ class WholePage(Struct, frozen=True):
         return self.then is None and not self.draft
 
 
+class Surroundings(Struct, frozen=True):
+    """What stands on a campaign's page beside its numbers: read from other tables, and the same
+    after a pledge as before it. `others` are the campaigns of the same creator, `titles` their
+    texts by hash.
+    """
+
+    texts: Texts
+    creator: str
+    asked: Sequence[Question]
+    others: Sequence[CampaignPage]
+    titles: Texts
+    channel: str
+
+
+async def surroundings_of(site: Site, page: CampaignPage) -> Surroundings:
+    """Read what stands around a page's numbers."""
+    platform = site.platform
+    async with platform.views.connect() as connection:
+        found = await campaigns_of(connection, page.creator)
+    others = [
+        other
+        for other in found
+        if other.launched_at is not None
+        and other.campaign_id != page.campaign_id
+        and other.creator == page.creator
+    ]
+    titles = {other.text for other in others[:OTHERS_SHOWN]} - {""}
+    names = await platform.stores.people.names([page.creator])
+    return Surroundings(
+        texts=await texts_of(platform, page),
+        creator=names.get(page.creator, ""),
+        asked=await platform.stores.questions.of_campaign(page.campaign_id),
+        others=others,
+        titles=await platform.stores.content.get_many(titles),
+        channel=await channel_name(site, page.channel),
+    )
+
+
 async def reader_of(site: Site, page: CampaignPage, visitor: Visitor) -> Reader:
     """What this visitor may do on this page."""
     if not visitor.party:
@@ -184,28 +230,28 @@ async def whole_page(
     payouts: Sequence[PayoutLine] | None = None,
     then: Then | None = None,
     visitor: Visitor | None = None,
+    around: Surroundings | None = None,
 ) -> WholePage:
-    """Gather the page. On a past day `page` and `payouts` are those of `then`."""
+    """Gather the page. On a past day `page` and `payouts` are those of `then`; `around` is what was
+    read before, if it was.
+    """
     platform = site.platform
     at = then.at if then is not None else platform.clock()
-    async with platform.views.connect() as connection:
-        if payouts is None:
-            payouts = await payouts_of(connection, page.campaign_id)
-        others = await campaigns_of(connection, page.creator)
-    texts = await texts_of(platform, page)
-    names = await platform.stores.people.names([page.creator])
-    asked = await platform.stores.questions.of_campaign(page.campaign_id)
-    view = compose(page, texts, names.get(page.creator, ""), now=at, own_day=reader.own_day)
-    shown = [question for question in asked if question.asked_at <= at]
+    if payouts is None:
+        payouts = await _payouts(platform, page)
+    if around is None:
+        around = await surroundings_of(site, page)
+    view = compose(page, around.texts, around.creator, now=at, own_day=reader.own_day)
+    shown = [question for question in around.asked if question.asked_at <= at]
     return WholePage(
         view=view,
         numbers=numbers_of(page),
         payouts=with_stages(payouts, view.stages),
         stages=stage_lines(payouts, view.stages),
-        record=await _record(site, page, others),
+        record=_record(around),
         questions=question_views(shown[:QUESTIONS_SHOWN], visitor, at=at),
         questions_in_all=len(shown),
-        channel=await channel_name(site, page.channel),
+        channel=around.channel,
         at=at,
         then=then,
         band=await _band(site, page, view.curve),
@@ -254,21 +300,19 @@ async def channel_name(site: Site, channel: str) -> str:
         return ""
 
 
-async def _record(
-    site: Site, page: CampaignPage, of_creator: Sequence[CampaignPage]
-) -> TrackRecord:
-    others = [
-        other
-        for other in of_creator
-        if other.launched_at is not None
-        and other.campaign_id != page.campaign_id
-        and other.creator == page.creator
-    ]
-    shown = others[:OTHERS_SHOWN]
-    texts = await site.platform.stores.content.get_many({other.text for other in shown} - {""})
+async def _payouts(platform: Platform, page: CampaignPage) -> Sequence[PayoutLine]:
+    if not page.charged_minor:
+        return ()  # what was never charged cannot be paid out
+    async with platform.views.connect() as connection:
+        return await payouts_of(connection, page.campaign_id)
+
+
+def _record(around: Surroundings) -> TrackRecord:
+    others = around.others
     return TrackRecord(
         others=tuple(
-            OtherCampaign(other, in_language(texts.get(other.text, {}), "title")) for other in shown
+            OtherCampaign(other, in_language(around.titles.get(other.text, {}), "title"))
+            for other in others[:OTHERS_SHOWN]
         ),
         launched=len(others),
         won=sum(other.phase in WON for other in others),

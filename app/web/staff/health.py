@@ -92,14 +92,14 @@ async def glance(site: Site) -> Glance:
 
 def _glance(platform: Platform) -> Glance:
     position, last_at = platform.log.last()
-    follower, processes = platform.follower, platform.processes
+    follower, processes, standing = platform.follower, platform.processes, platform.standing()
     return Glance(
         position=position,
         last_at=last_at,
         lag=max(0, position - follower.position),
         work_lag=max(0, position - processes.position),
-        views_fault=str(follower.fault or ""),
-        work_fault=processes.fault,
+        views_fault=standing.views_fault,
+        work_fault=standing.work_fault,
         troubles=len(processes.troubles()),
         waiting=sum(processes.waiting().values()),
     )

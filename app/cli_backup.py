@@ -1,0 +1,79 @@
+"""The commands that copy a platform, and go on from a copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.backup import BackupError, InUseError, accept, back_up, compare
+from app.seen import ForkedLogError
+
+if TYPE_CHECKING:
+    from app.cli import Options
+
+MEANS = """\
+Going on from here means:
+  - Positions and pledge numbers after {position:,} are given to other facts than before. Whoever
+    kept what is lost (a mail, a page, a copy of the log, a provider's key) has another story.
+  - Backers whose pledges are lost are told nothing by Tributary: it does not know them any more.
+    Money that the provider moved for lost events shows in `tributary audit verify`, as lines of
+    its statement that fit nothing.
+  - The work of the processes is made anew from the log; views, search index and snapshots too.
+  - Every other machine on this log must be stopped, and accept the same log."""
+
+
+@click.command()
+@click.argument("target", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.pass_obj
+def backup(options: Options, target: Path) -> None:
+    """Copy the log, people and work to a new directory DIR, while the server runs."""
+    try:
+        point = back_up(options.settings, target)
+    except BackupError as fault:
+        raise click.ClickException(str(fault)) from fault
+    options.say(f"Copied to {target}: the log up to position {point.position:,}.")
+    options.answer({"log_id": point.log_id, "position": point.position, "sha256": point.sha256})
+
+
+@click.command("accept-restore")
+@click.option(
+    "--seen",
+    "seen_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Compare with this `seen.json`, such as that of the machine that was lost.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def accept_restore(options: Options, seen_file: Path | None, *, yes: bool) -> None:
+    """Go on from a log that ends earlier than the one that was seen, and say what that means."""
+    settings = options.settings
+    try:
+        found = compare(settings, seen_file)
+    except ForkedLogError as fault:
+        if seen_file is not None:
+            raise click.ClickException(str(fault)) from fault
+        found = None  # what was noted here cannot be read: there is nothing to compare with
+    if found is not None:
+        options.say(f"The log {found.now.log_id} ends at position {found.now.position:,}.")
+        if found.backup is not None:
+            options.say(f"It was restored from a backup that ends at {found.backup.position:,}.")
+        if found.seen is None:
+            options.say("Nothing is noted here of what was seen before.")
+        elif found.differs:
+            options.say(found.differs)
+        else:
+            options.say(
+                f"Position {found.seen.position:,}, the last that was seen, is in it:"
+                " nothing that was seen is lost."
+            )
+        options.say(MEANS.format(position=found.now.position))
+    if not yes:
+        click.confirm("Let this log be the one that counts?", abort=True, err=True)
+    try:
+        accept(settings)
+    except InUseError as fault:
+        raise click.ClickException(str(fault)) from fault
+    options.say("Accepted. Start the server; it makes the views anew.")
+    options.answer({"position": 0 if found is None else found.now.position})

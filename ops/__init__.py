@@ -1,0 +1,1 @@
+"""What runs Tributary's database: a PostgreSQL cluster with automatic failover."""
