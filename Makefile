@@ -12,7 +12,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: venv
 venv: $(INSTALLED) ## Install everything that requirements.lock names into .venv
@@ -73,6 +73,10 @@ crash: $(INSTALLED) ## Kill the server in a loop while clients pledge, and audit
 bench: $(INSTALLED) ## Measure everything and write docs/benchmarks.md (ARGS=--quick: short, no page)
 	@$(BIN)/python -m bench.all $(ARGS)
 
+.PHONY: cluster-kill
+cluster-kill: $(INSTALLED) ## Kill the leader of a PostgreSQL cluster in a loop while clients pledge
+	@$(BIN)/python -m bench.cluster_kill $(ARGS)
+
 .PHONY: last-item
 last-item: $(INSTALLED) ## Sell the last piece of a reward to eight clients at once, 1,000 times
 	@$(BIN)/python -m bench.last_item $(ARGS)
@@ -89,4 +93,4 @@ lock: $(INSTALLED) ## Write requirements.lock from pyproject.toml (ARGS=--upgrad
 .PHONY: clean
 clean: ## Remove .venv and what the tools left (never ./var, which holds data)
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find app domain projections tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	find app domain projections tests bench ops -name __pycache__ -type d -prune -exec rm -rf {} +

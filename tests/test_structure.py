@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "projections": {"projections", "domain"},
     "domain": {"domain"},
 }
-WRITTEN_BY_US = ("app", "domain", "projections", "templates", "tests", "bench", "docs")
+WRITTEN_BY_US = ("app", "domain", "projections", "templates", "tests", "bench", "ops", "docs")
 TEXT_TYPES = {".py", ".html", ".css", ".js", ".md", ".sql"}
 VENDORED = ROOT / "app/web/static/vendor"
 LONGEST_FILE = 700

@@ -1,7 +1,7 @@
 """The engine: commands in, recorded facts out."""
 
 from app.engine.decider import CampaignDecider, Decider
-from app.engine.engine import Engine, NotCommitted, TurnObserver, clock_ms
+from app.engine.engine import Engine, LogWentBack, NotCommitted, TurnObserver, clock_ms
 from app.engine.snapshots import SnapshotFollower
 from app.engine.states import BrokenStream, load_state
 from app.engine.turn import IdempotencyKeyReused, InconsistentDecision
@@ -16,6 +16,7 @@ __all__ = [
     "EngineClosed",
     "IdempotencyKeyReused",
     "InconsistentDecision",
+    "LogWentBack",
     "NotCommitted",
     "Outcome",
     "SnapshotFollower",

@@ -54,6 +54,13 @@ class NotCommitted(PersistenceError):  # noqa: N818 - a fact to tell
     """The turn could not be recorded: nothing of it is in the log. Send the command again."""
 
 
+class LogWentBack(PersistenceError):  # noqa: N818 - what was found
+    """The log ends earlier than it did: a copy was brought back, or a database lost its end.
+
+    Going on would give the same positions to other facts, so nothing is recorded any more.
+    """
+
+
 class TurnObserver(Protocol):
     """Who wants to know of each append turn, such as a meter."""
 
@@ -269,6 +276,10 @@ class Engine(Generic[S]):
             return 0
         try:
             with self._log.turn() as turn:
+                if turn.position < self._seen:
+                    raise LogWentBack(  # noqa: TRY301 - it is told as every turn that fails
+                        f"the log ends at {turn.position:,}, where {self._seen:,} was seen before"
+                    )
                 if turn.position != self._seen:
                     self._catch_up(turn.tail(self._seen), states)
                     self._seen = turn.position

@@ -4,9 +4,9 @@ Every request that is under way costs memory and makes the others wait. Their nu
 a constant, and below it by how late the event loop is, as that is what every answer waits for.
 While the loop is late the bound shrinks by a third each time it is looked at, when it is on time
 again the bound grows back by steps (additive increase, multiplicative decrease, as TCP does). How
-long a write takes is no sign: a slow store is helped by more of them in one turn, not by fewer. What
-comes beyond it gets 503 with `Retry-After`, from bytes that are written already: a few percent of
-the work that an answer is. Nothing has to be reset afterwards.
+long a write takes is no sign: a slow store is helped by more writes in one turn, not by fewer.
+What comes beyond the bound gets 503 with `Retry-After`, from bytes that are written already: a
+small part of the work that an answer is. Nothing has to be reset afterwards.
 
 Health and metrics always pass, and streams, which are counted where they are made
 (`app.web.public.live`). A page that is kept is given before this is asked: to give it is cheaper

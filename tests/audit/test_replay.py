@@ -275,7 +275,7 @@ def test_shares_see_every_cell(shares: Shares, tmp_path: Path) -> None:
     [
         """INSERT INTO ledger_lines SELECT pledge, position + 1000, line, at, kind, amount_minor
             FROM ledger_lines LIMIT 1""",
-        """INSERT INTO journal_accounts SELECT name || 1, currency, number + 1000000, campaign, 0
+        """INSERT INTO journal_accounts SELECT name || 1, currency, number + 123457, campaign, 0
             FROM journal_accounts LIMIT 1""",
         "ALTER TABLE desk_deeds RENAME TO something_else",
         "ALTER TABLE desk_deeds ADD COLUMN more INTEGER",

@@ -249,3 +249,17 @@ def test_a_state_that_cannot_be_loaded_fails_its_own_commands(
         monkeypatch.undo()
         mixed = engine.submit_many([count("a"), count("b")])
     assert [outcome.position for outcome in only_outcomes(mixed)] == [2, 3]
+
+
+def test_a_log_that_went_back_is_not_written_to(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lost end would be written anew with other facts under the same positions."""
+    with bench.engine() as engine:
+        only_outcomes(engine.submit_many([count(), count(), count("b")]))
+        monkeypatch.setattr(engine, "_seen", 5)
+        for _ in range(2):
+            with pytest.raises(NotCommitted, match="ends at 3, where 5 was seen"):
+                engine.submit(count())
+        monkeypatch.setattr(engine, "_seen", 3)
+        assert engine.submit(count()).position == 4
