@@ -135,12 +135,16 @@ class Witness:
         self._seen = read_seen(self._path)
 
     def look(self) -> None:
-        """Note the log's end, if it has moved on from what was seen. Raises ForkedLogError."""
+        """Note the log's end, if it has moved on from what was seen.
+
+        Raises ForkedLogError, and OSError where it cannot be noted now: the next look tries again.
+        """
         last, _ = self._log.last()
         seen = self._seen
         if seen is not None and seen.log_id == self._log.log_id and last == seen.position:
             return
         if seen is not None and (how := difference(self._log, seen)):
             raise ForkedLogError(f"The log was exchanged while it was followed. {how}")
-        self._seen = point_of(self._log, last)
-        write_seen(self._path, self._seen)
+        seen = point_of(self._log, last)
+        write_seen(self._path, seen)
+        self._seen = seen

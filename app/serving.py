@@ -66,6 +66,7 @@ def serve(settings: Settings, *, workers: int, follow: bool) -> None:
     ]
     if follow:
         jobs.append(Job(FOLLOWING, partial(_run_follow, settings), order=1))
+    _logger.info("serving %s in %s", settings.public_url, ", ".join(job.name for job in jobs))
     if Supervisor(jobs).run(listening.close) == REFUSED:
         raise CannotServeError("A process could not go on; what it said stands above.")
 

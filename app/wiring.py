@@ -6,11 +6,12 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Final, Literal
 
+from eventsourcing.persistence import PersistenceError
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -216,6 +217,7 @@ class Platform:
         """Set when the server is told to stop: answers that last for minutes end at once."""
         self._threads: list[threading.Thread] = []
         self._witness = Witness(settings.data_dir, self.log)
+        self._trouble = ""
 
     @property
     def people(self) -> AsyncEngine:
@@ -283,12 +285,21 @@ class Platform:
         try:
             if self.role != "web":
                 self._witness.look()
+            self._tell_trouble("")
         except ForkedLogError as fault:
             if not self.fork:
                 _logger.critical("%s", fault)
             self.fork = str(fault)
-        finally:
+        except (PersistenceError, OSError) as fault:
+            self._tell_trouble(f"what was seen of the log cannot be noted: {type(fault).__name__}")
+        with suppress(OSError):  # a full disk, of which the log itself tells better
             write_report(self.settings.data_dir, self.report())
+
+    def _tell_trouble(self, trouble: str) -> None:
+        """Say once what is wrong, not every second."""
+        if trouble and trouble != self._trouble:
+            _logger.warning("%s", trouble)
+        self._trouble = trouble
 
     def report(self) -> Report:
         """What this process counted, and where it follows, how that stands."""

@@ -1,7 +1,10 @@
 """How many events a second `audit verify` and `audit replay` go through, and in how much memory.
 
-    python -m bench.audit_rate [--events N] [--kinds life pledges hot] [--workers 1 2] [--keep DIR]
+    python -m bench.audit_rate [--quick] [--json FILE] [--events N] [--kinds life pledges hot]
+                               [--workers 1 2] [--keep DIR] [--postgres URL]
 
+In the measured path: all that `tributary audit verify` and `tributary audit replay` do, from the
+stored bytes to the last difference. Not in it: the bank's books, of which there are none.
 Logs are made by the engine, then their views; DIR keeps them for the next time. With
 `--postgres URL` (an empty, migrated database, and one kind) the log is there instead of in a file.
 Each run is a process of its own, as a person would start it, with the start of its workers in it.
@@ -16,8 +19,8 @@ import argparse
 import resource
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Final, Literal
@@ -29,12 +32,15 @@ from app.audit.reader import AuditLog, LogPlace
 from app.audit.replay import replay
 from app.audit.verify import verify
 from bench.audit_log import KINDS, Kind, make
+from bench.databases import directory
+from bench.results import RUNS, Result, arguments, publish
 from projections.runner import Follower
 from projections.views import Views
 
 Command = Literal["verify", "replay"]
 
 EVENTS: Final = 1_000_000
+TARGETS: Final[dict[Command, int]] = {"verify": 100_000, "replay": 40_000}
 KIB_PER_MB: Final = 1024
 
 
@@ -48,7 +54,7 @@ class Taken(Struct, frozen=True):
     memory_mb: int
 
 
-def measure(command: Command, log: LogPlace, folder: Path, workers: int) -> Taken:
+def take(command: Command, log: LogPlace, folder: Path, workers: int) -> Taken:
     """Do it here, once."""
     began = time.perf_counter()
     if command == "verify":
@@ -65,7 +71,7 @@ def measure(command: Command, log: LogPlace, folder: Path, workers: int) -> Take
     return Taken(events, ok, seconds, cpu, peak // KIB_PER_MB)
 
 
-def measure_apart(command: Command, log: LogPlace, folder: Path, workers: int) -> Taken:
+def take_apart(command: Command, log: LogPlace, folder: Path, workers: int) -> Taken:
     """Do it in a process of its own."""
     asked = ["--run", command, "--keep", str(folder), "--workers", str(workers)]
     place = ["--postgres", log] if isinstance(log, str) else []
@@ -85,41 +91,53 @@ def prepare(log: LogPlace, folder: Path, kind: Kind, events: int) -> None:
         views.current().close_sync()
 
 
-def compare(folder: Path, url: str, kind: Kind, events: int, workers: list[int]) -> None:
+def compare(
+    folder: Path, url: str, kind: Kind, events: int, workers: list[int], runs: int
+) -> Iterator[Result]:
     """Measure one kind of log."""
     log = url or folder / "log.db"
     prepare(log, folder, kind, events)
-    for command in ("verify", "replay"):
+    for command, target in TARGETS.items():
         for count in workers:
-            taken = measure_apart(command, log, folder, count)
-            if not taken.ok:
+            found = [take_apart(command, log, folder, count) for _ in range(runs)]
+            if not all(taken.ok for taken in found):
                 raise SystemExit(f"{command} found something in a log of {kind}")
-            by_clock, by_cpu = taken.events / taken.seconds, taken.events / taken.cpu_seconds
-            print(
-                f"{kind:8} {command} workers={count} {taken.events:,} events:"
-                f" {by_clock:9,.0f} a second, {by_cpu:9,.0f} a CPU second, {taken.memory_mb:,} MB"
+            last = found[-1]
+            yield Result(
+                name=f"audit {command}, {last.events:,} events ({kind}), {count} at work",
+                unit="events/s",
+                runs=tuple(taken.events / taken.seconds for taken in found),
+                target=target if count == max(workers) else None,
+                ratio=f"{last.events / last.cpu_seconds:,.0f} a CPU second",
+                note=f"memory at most {max(taken.memory_mb for taken in found):,} MB",
             )
+
+
+def measure(asked: argparse.Namespace) -> Iterator[Result]:
+    """Make each kind of log, and measure it."""
+    events, runs = (20_000, 1) if asked.quick else (asked.events, RUNS)
+    with directory() as temporary:
+        for kind in asked.kinds:
+            folder = (asked.keep or temporary) / f"{kind}-{events}"
+            yield from compare(folder, asked.postgres, kind, events, asked.workers, runs)
 
 
 def main() -> None:
     """Measure."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = arguments(__doc__)
     parser.add_argument("--events", type=int, default=EVENTS)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["life"])
-    parser.add_argument("--workers", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--workers", nargs="+", type=int, default=[2])
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--postgres", default="")
-    parser.add_argument("--run", choices=["verify", "replay"])
+    parser.add_argument("--run", choices=["verify", "replay"], help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.run:
         folder: Path = asked.keep
-        taken = measure(asked.run, asked.postgres or folder / "log.db", folder, asked.workers[0])
+        taken = take(asked.run, asked.postgres or folder / "log.db", folder, asked.workers[0])
         sys.stdout.buffer.write(msgspec.json.encode(taken))
         return
-    with tempfile.TemporaryDirectory(prefix="tributary-bench-") as temporary:
-        for kind in asked.kinds:
-            folder = (asked.keep or Path(temporary)) / f"{kind}-{asked.events}"
-            compare(folder, asked.postgres, kind, asked.events, asked.workers)
+    publish(measure(asked), asked, "audit_rate")
 
 
 if __name__ == "__main__":

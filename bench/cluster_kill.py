@@ -81,6 +81,7 @@ BACKERS: Final = 100
 OFFERS: Final = (Offer(limits=tuple(1 + number % 12 for number in range(400))), Offer())
 UNDER_LOAD: Final = 200
 """The pledges that are acknowledged before each fault, and again after it."""
+WRITES_WITHIN_S: Final = FAILS_OVER_WITHIN_S + 20
 LAG_S: Final = 0.7
 HANGS_UP_S: Final = REPLICATION_TIMEOUT_S + 2
 """After this the leader has given up a standby that stands still. What it sent before is in the
@@ -115,9 +116,8 @@ class NoWrites(Exception):  # noqa: N818 - what was found
 # --- Faults --------------------------------------------------------------------------------------
 
 
-def strike(cluster: Cluster, kind: Kind) -> Callable[[], object]:
+def strike(cluster: Cluster, kind: Kind, leader: Node) -> Callable[[], object]:
     """Let a fault happen; return what has to be done when writing goes on. Raises ClusterError."""
-    leader = cluster.wait_for_leader()
     match kind:
         case "node":
             cluster.kill(leader)
@@ -173,8 +173,7 @@ class Load:
     """The clients, and what they know together."""
 
     def __init__(self, stage: Stage, seed: int, *, planted: bool) -> None:
-        # Of a log that has lost something no server may make more: nobody need wait for that.
-        self.writes_within_s = TTL_S + 5.0 if planted else FAILS_OVER_WITHIN_S + 20
+        # On a log that has lost something no server may go on: nobody need wait for that.
         self._known_within_s = 1.0 if planted else KNOWN_WITHIN_S
         shelves = {campaign.campaign_id: Shelf(campaign.rewards) for campaign in stage.campaigns}
         self._clients = [Client(stage, shelves, seed * CLIENTS + n) for n in range(CLIENTS)]
@@ -217,14 +216,17 @@ class Load:
 def rounds(cluster: Cluster, load: Load, kinds: Sequence[Kind]) -> Iterator[tuple[Kind, float]]:
     """Let one fault after the other happen; yield each with its write outage in seconds.
 
-    Raises NoWrites or ClusterError.
+    Without synchronous replication the first ends it. Raises NoWrites or ClusterError.
     """
     for kind in kinds:
         cluster.wait_until_whole()
         _wait_for_writes(load, time.monotonic())
-        began = time.monotonic()
-        mend = strike(cluster, kind)
+        leader, began = cluster.wait_for_leader(), time.monotonic()
+        mend = strike(cluster, kind, leader)
         struck = time.monotonic()
+        if not cluster.plan.synchronous:
+            cluster.wait_for_leader(other_than=leader.name)
+            return
         try:
             _wait_for_writes(load, struck)
         finally:
@@ -236,9 +238,9 @@ def rounds(cluster: Cluster, load: Load, kinds: Sequence[Kind]) -> Iterator[tupl
 
 
 def _wait_for_writes(load: Load, after: float) -> None:
-    if not wait_until(lambda: load.acknowledged(after) >= UNDER_LOAD, load.writes_within_s):
+    if not wait_until(lambda: load.acknowledged(after) >= UNDER_LOAD, WRITES_WITHIN_S):
         raise NoWrites(
-            f"{load.acknowledged(after)} pledges acknowledged in {load.writes_within_s:,.0f} s;"
+            f"{load.acknowledged(after)} pledges acknowledged in {WRITES_WITHIN_S:,.0f} s;"
             f" clients heard {dict(load.answers)}"
         )
 

@@ -35,15 +35,16 @@ class _Locks(Protocol):
 
 
 class Alone:
-    """The names under which things are done alone. One for each process and store: what it holds it
-    holds for the whole process.
+    """The names under which things of one purpose are done alone. One for each process, store and
+    purpose: what it holds it holds for the whole process.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, purpose: str) -> None:
+        self._purpose = purpose
         self._here: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         is_file = engine.dialect.name == "sqlite"
         self._elsewhere: _Locks = (
-            _FileLocks(f"{engine.url.database}-alone") if is_file else _DatabaseLocks(engine)
+            _FileLocks(f"{engine.url.database}-{purpose}") if is_file else _DatabaseLocks(engine)
         )
 
     @asynccontextmanager
@@ -52,7 +53,7 @@ class Alone:
         lock = self._here.get(name)
         if lock is None:
             lock = self._here[name] = asyncio.Lock()
-        number = lock_number(name)
+        number = lock_number(f"{self._purpose} {name}")
         async with lock:
             pause_s = FIRST_PAUSE_S
             while not await self._elsewhere.take(number):

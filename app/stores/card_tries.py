@@ -6,12 +6,15 @@ for two days; after that a row says nothing but that a card was taken or decline
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from msgspec import Struct
 from sqlalchemy import Column, Index, Table, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.stores.alone import Alone
 from app.stores.rows import METADATA, Number, Text
 
 HOUR_MS: Final = 3_600_000
@@ -67,6 +70,19 @@ class CardTries:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._alone = Alone(engine, "cards")
+
+    @asynccontextmanager
+    async def alone(self, *marks: str) -> AsyncIterator[None]:
+        """Be the only one who tries a card for any of these marks, from the look at what was tried
+        before until the try is noted: a hundred tries at the same moment are tries one after
+        another.
+        """
+        async with AsyncExitStack() as held:
+            # In one order, so that two who share several marks never wait for each other.
+            for mark in sorted({mark for mark in marks if mark}):
+                await held.enter_async_context(self._alone.under(mark))
+            yield
 
     async def note(self, tried: CardTry) -> None:
         """Keep a try, and let go of the marks of old ones."""

@@ -39,13 +39,13 @@ class Repeats:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._alone = Alone(engine)
+        self._alone = Alone(engine, "requests")
 
     def alone(self, key: str) -> AbstractAsyncContextManager[None]:
         """Let one request under a key be carried out at a time; others wait for it, also those that
         another process answers.
         """
-        return self._alone.under(f"request {key}")
+        return self._alone.under(key)
 
     async def knows(self, key: str) -> bool:
         """Whether there is a plan under this key."""

@@ -211,11 +211,11 @@ class Shares:
             for number in range(of)
         ]
         assert sum(replay_shares.fold(share, lambda _: None) for share in shares) == until
-        self._paths = [share.path for share in shares]
+        self.paths = [share.path for share in shares]
 
     def are_the_same(self) -> bool:
         """Whether the live views are found to be what the shares have."""
-        return replay_shares.same_rows(self.live, self._paths, Here())  # type: ignore[arg-type]
+        return replay_shares.same_rows(self.live, self.paths, Here())  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -249,10 +249,9 @@ def tamperings(live: Path) -> Iterator[str]:
             if name == CHECKPOINTS.name or not views.execute(f'SELECT 1 FROM "{name}"').fetchone():  # noqa: S608 - the same
                 continue
             for column in table.columns:
-                other = (
-                    f'coalesce("{column}", 0) {"+ 1" if kinds[column] == "INTEGER" else " || 1"}'
-                )
-                yield f'UPDATE "{name}" SET "{column}" = {other} {last}'  # noqa: S608 - the same
+                more = "+ 123457" if kinds[column] == "INTEGER" else "|| 1"
+                changed = f'"{column}" = coalesce("{column}", 0) {more}'
+                yield f'UPDATE "{name}" SET {changed} {last}'  # noqa: S608 - the same
             yield f'DELETE FROM "{name}" {last}'  # noqa: S608 - the same
 
 
@@ -286,6 +285,15 @@ def test_shares_see_what_is_too_much(shares: Shares, statement: str) -> None:
     with closing(sqlite3.connect(shares.live)) as live, live:
         live.execute(statement)
     assert not shares.are_the_same()
+
+
+def test_a_row_of_two_shares_counts_once(shares: Shares) -> None:
+    """What a later share has as well is left to that one."""
+    (own, *_) = shares.paths
+    alone = replay_shares.Beside(own, [], shares.live, {})
+    doubled = replay_shares.Beside(own, [own], shares.live, {})
+    assert replay_shares.matched(alone, lambda _: None)
+    assert replay_shares.matched(doubled, lambda _: None) == 0
 
 
 def test_shares_that_cannot_be_followed_are_none(world_in_files: World, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from app.audit import order, reader, share, verification
+from app.audit.findings import Findings
 from app.audit.gathered import numbers_of
 from app.audit.reader import CannotAudit
 from app.audit.verify import verify
@@ -240,6 +241,13 @@ def test_another_database_is_no_log(world: World, empty_postgres_url: str) -> No
     assert "hidden" not in str(said.value)
 
 
+def test_workers_are_counted(world_in_files: World) -> None:
+    """`--workers` takes a number from 1."""
+    world_in_files.succeed(5_000)
+    assert world_in_files.audit("verify", "--workers", "1").exit_code == 0
+    assert world_in_files.audit("verify", "--workers", "0").exit_code == 2
+
+
 # --- In shares -----------------------------------------------------------------------------------
 
 
@@ -326,6 +334,19 @@ def test_shares_find_the_same(
         monkeypatch.setattr(share, "SHARE_EVENTS", share_events)
         shared, _ = verify(*paths, workers=1)
         assert shared == whole
+
+
+def test_the_first_thousand_are_listed_whoever_found_them() -> None:
+    """Of what two shares found the first are kept, and all are counted."""
+    one, other = Findings(), Findings()
+    for position in range(1, 1_501):
+        (other if position % 2 else one).add("rule 5", "It is wrong.", position)
+    one.add("rule 7", "All of it is wrong.", None, "a stream")
+    merged = Findings()
+    merged.take(one)
+    merged.take(other)
+    assert [found.position for found in merged.listed] == [None, *range(1, 1_000)]
+    assert merged.unlisted == 1_501
 
 
 def test_pages_and_windows_find_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

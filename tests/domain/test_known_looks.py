@@ -115,6 +115,27 @@ def test_other_shapes_are_looked_at(change: dict[str, Any]) -> None:
     assert found or change["by"] == "system:demo"
 
 
+@pytest.mark.parametrize(
+    ("fine", "wrong"),
+    [
+        ({"amount_minor": 10**12}, {"amount_minor": 10**12 + 1}),
+        ({"amount_minor": 1}, {"amount_minor": 0}),
+        ({"no": 2**63 - 1}, {"no": 2**63}),
+        ({"destination": "US-0A"}, {"destination": "US-aA"}),
+    ],
+)
+def test_what_a_shape_cannot_promise_is_not_remembered(
+    fine: dict[str, Any], wrong: dict[str, Any]
+) -> None:
+    """Both look alike, and one of them breaks a rule."""
+    first = msgspec.structs.replace(made(500), **fine)
+    second = msgspec.structs.replace(first, **wrong)
+    assert check_fields(first) == []
+    assert check_fields(second) != []
+    learn(first, encode(first))
+    assert not looks_known(second, encode(second))
+
+
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shapes and words beyond the bound take the place of those before."""
     monkeypatch.setattr(fields, "_MOST_SHAPES", 3)

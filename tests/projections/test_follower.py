@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -157,15 +158,15 @@ def test_a_pledge_that_is_not_made_yet_cannot_change(file: ViewsFile) -> None:
         follow(log, file).catch_up()
 
 
-@pytest.mark.parametrize("batch", [1, 1_000])
-def test_a_pledge_is_made_once(log: Log, file: ViewsFile, batch: int) -> None:
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_pledge_is_made_once(log: Log, file: ViewsFile, *, apart: bool) -> None:
     """A second pledge of the same number is not taken for the first."""
     made = next(row for row in log.rows if row.tag == TAGS[e.PledgeMade])
     log.rows = [*log.rows[: made.position], made._replace(position=made.position + 1)]
     follower = follow(log, file)
+    follower.catch_up(until=made.position if apart else 0)
     with pytest.raises(FactsDisagreeError, match=f"{made.position + 1} a pledge is made twice"):
-        while follower.step(batch):
-            pass
+        follower.catch_up()
 
 
 def test_an_entry_that_does_not_balance_is_not_written(
@@ -288,3 +289,46 @@ def test_another_follower_in_a_thread_is_joined_not_fought(log: Log, file: Views
         stop.set()
         thread.join()
     assert rows_of(file) == everything(log, 1_000)
+
+
+class Rests(threading.Event):
+    """An event that notes how long it was waited for, and is set once the log is followed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Note it; nobody really waits."""
+        self.seconds.append(timeout or 0.0)
+        return self.is_set()
+
+
+@pytest.mark.parametrize(
+    ("many", "most", "rests"), [(20, 1_000, 1), (20, 30, 0), (10_000, 1_000, 0)]
+)
+def test_after_many_events_the_follower_rests(
+    log: Log,
+    file: ViewsFile,
+    monkeypatch: pytest.MonkeyPatch,
+    many: int,
+    most: int,
+    rests: int,
+) -> None:
+    """So the next batch is larger; but not after few, and not while it is far behind."""
+    monkeypatch.setattr(runner, "MANY", many)
+    monkeypatch.setattr(runner, "BATCH", most)
+    log.rows = log.rows[:90]
+    stop = Rests()
+
+    def wait(after: int, timeout: float) -> int:
+        if after == len(log.rows):
+            stop.set()
+        return log.wait(after, timeout)
+
+    follower = follow(log, file)
+    monkeypatch.setattr(follower, "step", partial(follower.step, most))
+    follower.run(stop, wait)
+    assert follower.position == len(log.rows)
+    assert len(stop.seconds) == rests
+    assert all(0 < seconds <= runner.REST_S for seconds in stop.seconds)

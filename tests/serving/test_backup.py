@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from errno import ENOSPC
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,16 @@ import pytest
 from app.backup import accept, compare
 from app.engine import CampaignDecider, Engine, clock_ms
 from app.log.opening import open_log
-from app.seen import BACKUP_FILE, FILE, ForkedLogError, Seen, Witness, point_of, require_same_log
+from app.seen import (
+    BACKUP_FILE,
+    FILE,
+    ForkedLogError,
+    Seen,
+    Witness,
+    point_of,
+    read_seen,
+    require_same_log,
+)
 from app.settings import Settings, load_settings
 from app.wiring import open_platform
 from bench.crash_stage import CURRENCY, Stage, new_id
@@ -123,6 +133,25 @@ def test_a_log_exchanged_under_way_is_noticed(stage: Stage, tmp_path: Path) -> N
         Witness(older.data_dir, shorter).look()
     shorter.close()
     assert (older.data_dir / FILE).read_bytes() == noted
+
+
+def test_what_could_not_be_noted_is_noted_later(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that was full for a moment leaves no hole in what was seen."""
+    log = open_log("", stage.settings.log_path)
+    witness = Witness(stage.settings.data_dir, log)
+
+    def full(*_: object) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("app.seen.write_seen", full)
+        with pytest.raises(OSError, match="No space"):
+            witness.look()
+    witness.look()
+    assert read_seen(stage.settings.data_dir / FILE) == point_of(log)
+    log.close()
 
 
 async def test_what_followed_another_story_is_forgotten(stage: Stage, tmp_path: Path) -> None:

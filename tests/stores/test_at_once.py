@@ -214,7 +214,7 @@ def _add_alone(settings: Settings, counter: Path, start: Barrier) -> None:
 
     async def run() -> None:
         engine = await open_people(settings)
-        alone = Alone(engine)
+        alone = Alone(engine, "test")
         start.wait()
         async with asyncio.TaskGroup() as tasks:
             for _ in range(4):

@@ -25,6 +25,7 @@ JOURNEYS: Final[tuple[Journey, ...]] = (
     test_joining.test_a_known_address_joins_only_through_the_mail,
     test_joining.test_an_address_is_not_flooded,
     test_abuse.test_three_declines_close_the_payment_page,
+    test_abuse.test_a_dozen_tries_at_the_same_moment_are_three,
     test_news.test_an_update_reaches_backers_and_followers_once,
     test_news.test_two_processes_write_one_mail,
     test_pledges.test_a_batch_answers_line_by_line,

@@ -15,6 +15,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 from urllib.parse import urlencode
 
@@ -69,6 +70,9 @@ BankRequest = Request[Any, Any, Any]
 class CardWatch(Protocol):
     """The merchant's word on who may try a card. `reference` is what a visit was opened for."""
 
+    def alone(self, reference: str, request: BankRequest) -> AbstractAsyncContextManager[None]:
+        """Wait until nobody else tries a card whose try counts for this one, too."""
+
     async def is_open(self, reference: str, request: BankRequest) -> bool:
         """Whether a card may be tried."""
 
@@ -80,6 +84,14 @@ class CardWatch(Protocol):
 
 class NoWatch:
     """A merchant who lets everybody try."""
+
+    def alone(
+        self,
+        reference: str,  # noqa: ARG002 - as the others want it
+        request: BankRequest,  # noqa: ARG002 - the same
+    ) -> AbstractAsyncContextManager[None]:
+        """At any time."""
+        return nullcontext()
 
     async def is_open(self, reference: str, request: BankRequest) -> bool:  # noqa: ARG002
         """Always."""
@@ -194,31 +206,32 @@ async def take_card(
     _check_token(bank, "pay", session.id, data.token)
     if session.method_id is not None:
         return _back(session, session.method_id)
-    if not await watch.is_open(session.reference, request):
-        return _closed_page(session, stylesheet)
-    typed, wallet = data.number.strip() or data.card, _wallet(request)
-    fingerprint = bank.fingerprint(typed, wallet)
-    try:
-        method_id = await asyncio.to_thread(bank.give_card, session, typed, at, wallet)
-    except CardRefusedError as error:
-        await watch.tried(session.reference, request, fingerprint, declined=True)
+    async with watch.alone(session.reference, request):
         if not await watch.is_open(session.reference, request):
             return _closed_page(session, stylesheet)
-        refusal = (
-            gettext("The card was declined. Choose another one.")
-            if error.declined
-            else gettext("This is not one of the test cards. Never type a real number.")
-        )
-        return _payment_page(
-            bank,
-            session,
-            stylesheet,
-            wallet=wallet,
-            refusal=refusal,
-            status_code=HTTP_422_UNPROCESSABLE_ENTITY,
-        )
-    await watch.tried(session.reference, request, fingerprint, declined=False)
-    return _back(session, method_id)
+        typed, wallet = data.number.strip() or data.card, _wallet(request)
+        fingerprint = bank.fingerprint(typed, wallet)
+        try:
+            method_id = await asyncio.to_thread(bank.give_card, session, typed, at, wallet)
+        except CardRefusedError as error:
+            await watch.tried(session.reference, request, fingerprint, declined=True)
+            if not await watch.is_open(session.reference, request):
+                return _closed_page(session, stylesheet)
+            refusal = (
+                gettext("The card was declined. Choose another one.")
+                if error.declined
+                else gettext("This is not one of the test cards. Never type a real number.")
+            )
+            return _payment_page(
+                bank,
+                session,
+                stylesheet,
+                wallet=wallet,
+                refusal=refusal,
+                status_code=HTTP_422_UNPROCESSABLE_ENTITY,
+            )
+        await watch.tried(session.reference, request, fingerprint, declined=False)
+        return _back(session, method_id)
 
 
 @get("/confirm/{token:str}", sync_to_thread=True)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from app.stores.accounts import normal_mail
@@ -84,6 +86,18 @@ class PaymentWatch:
             address=mark(self._platform, "address", client_of(request)),
             at=self._platform.clock(),
         )
+
+    @asynccontextmanager
+    async def alone(self, reference: str, request: PageRequest) -> AsyncIterator[None]:
+        """Let those who are bounded together try one card after another."""
+        checkout = await self._platform.stores.checkouts.by_id(reference)
+        marks = () if checkout is None else self._marks(checkout, request)
+        async with self._platform.stores.card_tries.alone(*marks):
+            yield
+
+    def _marks(self, checkout: Checkout, request: PageRequest) -> tuple[str, ...]:
+        person = mark(self._platform, "person", checkout.backer)
+        return person, checkout.mail_mark, mark(self._platform, "address", client_of(request))
 
     async def tried(
         self, reference: str, request: PageRequest, fingerprint: str, *, declined: bool

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import httpx
 import pytest
+from sqlalchemy import func, select
 
 from app.log import decode_row
-from app.stores.card_tries import ALARM_PERCENT, SAMPLE, CardTry
+from app.stores.card_tries import ALARM_PERCENT, CARD_TRIES, SAMPLE, CardTry
 from app.web.accounts.limits import Gate
 from domain.events import PledgeMade
 from domain.terms import DAY_MS
@@ -59,6 +61,18 @@ async def test_three_declines_close_the_payment_page(running: Running, staff: Ca
     assert made(running) == 0
     running.clock.now += HOUR + 1
     assert (await try_card(browser, bank, GOOD)).status_code == 303
+
+
+async def test_a_dozen_tries_at_the_same_moment_are_three(running: Running, staff: Caller) -> None:
+    """Who tries many cards at once gets no further than who tries them one after another."""
+    cid = (await running.launched(staff))["campaign_id"]
+    browser = Browser(running)
+    bank = await to_the_bank(browser, cid)
+    answers = await asyncio.gather(*(try_card(browser, bank, DECLINED) for _ in range(12)))
+    assert sorted(answer.status_code for answer in answers) == [422] * 2 + [429] * 10
+    async with running.platform.stores.card_tries._engine.connect() as connection:
+        noted = await connection.execute(select(func.count()).select_from(CARD_TRIES))
+        assert noted.scalar_one() == 3
 
 
 async def test_three_cards_in_a_day_close_the_payment_page(running: Running, staff: Caller) -> None:
