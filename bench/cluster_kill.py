@@ -71,7 +71,7 @@ OUTAGE_S: Final[Mapping[Kind, float]] = {
     "lagging": TTL_S + 10,
     "frozen": TTL_S + 25,
     "patroni": TTL_S,
-    "standby": 10,
+    "standby": TTL_S,
     "switchover": 10,
 }
 """The failover time that each kind has to keep to."""

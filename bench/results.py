@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import statistics
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from types import FrameType
 
 import msgspec
 from msgspec import Struct
@@ -113,8 +115,10 @@ def arguments(doc: str | None) -> argparse.ArgumentParser:
 def publish(results: Iterable[Result], asked: argparse.Namespace, bench: str) -> None:
     """Print each figure as it comes; write all of them where `--json` says.
 
-    A quick run is too small to be held against a target.
+    A quick run is too small to be held against a target. Whoever ends the process with SIGTERM
+    leaves it the time to put away its directories, databases and servers.
     """
+    signal.signal(signal.SIGTERM, _end)
     found = []
     for result in results:
         if asked.quick:
@@ -132,6 +136,10 @@ def publish(results: Iterable[Result], asked: argparse.Namespace, bench: str) ->
             results=tuple(found),
         )
         asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1))
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def read_report(path: Path) -> Report:

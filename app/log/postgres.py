@@ -81,8 +81,8 @@ class PostgresTurn:
 
     The lock is a statement of its own: what comes after it is read as it stands when the lock is
     had. A statement that takes the lock and reads sees the log as it was before it waited. The
-    three statements go in one message, each with a view of its own (psycopg's pipeline mode costs
-    six times the processor time of that).
+    three statements go in one message, each with a view of its own, which costs less than psycopg's
+    pipeline mode.
     """
 
     def __init__(

@@ -243,7 +243,7 @@ def test_another_database_is_no_log(world: World, empty_postgres_url: str) -> No
 
 def test_workers_are_counted(world_in_files: World) -> None:
     """`--workers` takes a number from 1."""
-    world_in_files.succeed(5_000)
+    world_in_files.succeed(5_000, 6_000)
     assert world_in_files.audit("verify", "--workers", "1").exit_code == 0
     assert world_in_files.audit("verify", "--workers", "0").exit_code == 2
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,14 @@ from bench.machine import facts
 from bench.results import Report, Result, line, not_measured, publish, read_report, shown
 
 RATE = Result(name="pledges", unit="pledges/s", runs=(10_000, 30_000, 12_000), target=11_000)
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """A benchmark takes SIGTERM for itself; the tests give it back."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def report(*results: Result) -> Report:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -90,7 +90,7 @@ class Watches:
         if self._of_address[address] >= MOST_OF_AN_ADDRESS:
             raise Refused("rate_limited")
 
-    async def numbers(self, page: CampaignPage, address: str = "") -> AsyncIterator[bytes]:
+    async def numbers(self, page: CampaignPage, address: str = "") -> AsyncGenerator[bytes, None]:
         """The events of one stream: the numbers now, and again whenever they changed."""
         watch = self._join(page, address)
         loop = asyncio.get_running_loop()

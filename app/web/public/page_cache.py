@@ -114,11 +114,13 @@ class PageCache:
         self._forgotten = 0
 
     def fresh(self, key: Key) -> Kept | None:
-        """The page, if it may be given without a look at its campaign."""
+        """The page, if it may be given without a look at its campaign, or without another one."""
         kept = self._pages.get(key)
         if kept is None or kept.minute != self._minute():
             return None
         if time.monotonic() - kept.good_at >= self.fresh_s:
+            if key in self._under_way and self._is_bearable(kept):
+                return kept  # somebody makes it anew already
             if self._platform.follower.position != kept.seen:
                 return None
             kept.good_at = time.monotonic()
@@ -137,9 +139,6 @@ class PageCache:
             under_way = self._under_way.get(key)
             if under_way is None:
                 break
-            kept = self._pages.get(key)
-            if kept is not None and self._is_bearable(kept) and kept.seen >= at_least:
-                return kept
             await asyncio.wait([under_way])
         done = self._under_way[key] = asyncio.get_running_loop().create_future()
         try:

@@ -43,6 +43,7 @@ async def test_of_many_who_come_at_once_one_makes_the_page(running: Running) -> 
     cache, rendering = PageCache(running.platform), Rendering(0)
     key = ("a", "", "en")
     asked = [asyncio.create_task(cache.find(key, rendering)) for _ in range(20)]
+    await asyncio.sleep(0)  # all have come
     rendering.go_on.set()
     found = await asyncio.gather(*asked)
     assert rendering.made == 1
