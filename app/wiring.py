@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -65,6 +66,13 @@ from domain.state import Campaign
 from projections.rebuild import rebuild
 from projections.runner import Follower, StaleViewsError
 from projections.views import Views
+
+SWITCH_S: Final = 0.001
+"""How long a thread of a web process may keep the interpreter from another.
+
+The event loop and the engine hand it to each other at every step of the database; with Python's
+own 5 ms a turn of few commands waits several times for requests that are being read meanwhile.
+"""
 
 SNAPSHOT_PAUSE_S: Final = 30.0
 BANK_PAUSE_S: Final = 0.25
@@ -264,6 +272,7 @@ class Platform:
         self._tick()
         self._thread("tick", partial(self._repeat, TICK_S, self._tick))
         if self.role == "web":
+            sys.setswitchinterval(SWITCH_S)
             return
         self.processes.start()
         for name, pause_s, work in (

@@ -124,11 +124,14 @@ class Load:
         await asyncio.sleep(warm_up)
         return await self._measured(seconds)
 
-    async def paced(self, connections: int, rate: float, seconds: float) -> Told:
+    async def paced(
+        self, connections: int, rate: float, seconds: float, warm_up: float = 0.0
+    ) -> Told:
         """Ask so many times a second; what finds no idle connection waits, and its time counts."""
         await self._connect(connections)
         self._closed_loop, self._over = False, False
         pacing = asyncio.create_task(self._pace(rate))
+        await asyncio.sleep(warm_up)
         try:
             return await self._measured(seconds)
         finally:

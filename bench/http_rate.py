@@ -151,7 +151,9 @@ async def beside(
             load = Load(server.port, make, server.pids)
             told.append(await load.closed(CONNECTIONS, sizes.seconds, WARM_UP_S))
     rate = statistics.median(told.rate for told in mine)
-    half = await Load(server.port, ours, server.pids).paced(CONNECTIONS, rate / 2, sizes.seconds)
+    half = await Load(server.port, ours, server.pids).paced(
+        CONNECTIONS, rate / 2, sizes.seconds, WARM_UP_S
+    )
     for one in (*mine, *bare, half):
         if one.done != one.answers:
             raise SystemExit(f"not everything was done: {one.statuses}")

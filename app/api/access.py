@@ -15,6 +15,7 @@ from litestar.types import Scope as AsgiScope
 from app.api.problems import Refused
 from app.stores.accounts import Accounts, Grant
 from app.stores.api_keys import CACHE_MS, CACHED_KEYS, ApiKey, ApiKeys, Scope
+from app.stores.sharing import Shared
 
 ApiRequest = Request[None, ApiKey, State]
 """A request whose key was checked: `request.auth`."""
@@ -33,6 +34,7 @@ class Offices:
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
         self._seen: dict[str, tuple[int, bool]] = {}
+        self._asked: Shared[str, frozenset[Grant]] = Shared()
 
     async def holds(self, key: ApiKey, at: int) -> bool:
         """Tell whether the role that a key speaks in is its owner's now."""
@@ -40,7 +42,7 @@ class Offices:
             return True
         seen_at, holds = self._seen.get(key.id, (-CACHE_MS, False))
         if not 0 <= at - seen_at < CACHE_MS:
-            grants = await self._accounts.grants_of(key.owner)
+            grants = await self._asked.ask(key.owner, lambda: self._accounts.grants_of(key.owner))
             holds = Grant(key.channel, key.role) in grants
             if len(self._seen) >= CACHED_KEYS:
                 self._seen.clear()

@@ -29,6 +29,9 @@ MANY: Final = 250
 
 LONGEST_PAUSE_S: Final = 3.0
 
+QUIET_S: Final = 0.2
+"""Views that do not move for so long are followed at once: there is nothing to wait for."""
+
 LOOK_OVER_S: Final = 30.0
 """How often names and texts, which change without a fact in the log, are looked over."""
 
@@ -73,17 +76,27 @@ class SearchFollower:
         self._running = True
         try:
             while not stop.is_set():
-                changed = 0
                 try:
                     changed = self.catch_up()
                     if time.monotonic() >= self._looked_over_at + LOOK_OVER_S:
                         self.look_over()
+                    # What is sorted by may be some seconds old; what is shown is of the views.
+                    self._rest(stop, min(PAUSE_S * (1 + changed / MANY), LONGEST_PAUSE_S))
                 except Exception:
                     _logger.exception("the search index could not be brought up; it is tried again")
-                # What is sorted by may be some seconds old; what is shown is read from the views.
-                stop.wait(min(PAUSE_S * (1 + changed / MANY), LONGEST_PAUSE_S))
+                    stop.wait(PAUSE_S)
         finally:
             self._running = False
+
+    def _rest(self, stop: threading.Event, seconds: float) -> None:
+        """Wait so long, or until views that moved have come to rest."""
+        until, known, before = time.monotonic() + seconds, self.index.position(), -1
+        while time.monotonic() < until and not stop.wait(QUIET_S):
+            with self._views.connect_sync() as conn:
+                position = stands_at(conn, self._log_id)
+            if known < position == before:
+                return
+            before = position
 
     def ready(self) -> None:
         """Be up to date where no thread sees to it, of this process or (`elsewhere`) of another:

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.stores.people import Role
 from app.stores.rows import METADATA, Number, Text, one_row
+from app.stores.sharing import Shared
 
 Scope = Literal[
     "account",
@@ -117,6 +118,7 @@ class ApiKeys:
         self._cache: dict[str, _Cached] = {}
         # A reading under way while a key is revoked may bring back what it was before.
         self._revoked: set[str] = set()
+        self._asked: Shared[str, _Cached | None] = Shared()
 
     async def create(
         self,
@@ -173,6 +175,9 @@ class ApiKeys:
         cached = self._cache.get(key_id)
         if cached is not None and 0 <= at - cached.read_at < CACHE_MS:
             return cached
+        return await self._asked.ask(key_id, lambda: self._read(key_id, at))
+
+    async def _read(self, key_id: str, at: int) -> _Cached | None:
         row = await one_row(self._engine, select(API_KEYS).where(API_KEYS.c.id == key_id))
         if row is None:
             return None
