@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from litestar import Litestar, Router
@@ -21,7 +22,7 @@ from app.api.manual import PAGES as MANUAL
 from app.api.metrics import metrics_router
 from app.api.problems import Refused, problem_of
 from app.api.routes import HANDLERS as API
-from app.counting import counted
+from app.counting import count_refused, counted
 from app.payments.test_bank.pages import test_bank_router
 from app.web.accounts.routes import HANDLERS as ACCOUNTS
 from app.web.admission import Admission, Page, admit
@@ -121,7 +122,7 @@ def create_app(platform: Platform) -> Litestar:
     )
     # Around the routing, so that a page that does not exist is missed in the reader's language.
     spoken = speak(answer_heads(application.asgi_handler))
-    application.state.admission = admission = Admission()
+    application.state.admission = admission = Admission(told=partial(count_refused, platform.meter))
     admitted = admit(spoken, admission, _come_again(site))
     application.asgi_handler = kept_pages(admitted, platform, visitors.cookie_name)
     application.asgi_handler = counted(application.asgi_handler, platform.meter)

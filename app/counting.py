@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any, Final
 
 from app.metrics import Meter
@@ -50,3 +51,9 @@ def counted(application: Any, meter: Meter) -> Any:  # noqa: ANN401 - ASGI has n
             meter.requests[route_of(scope["method"], scope["path"]), status or 499] += 1
 
     return counting
+
+
+def count_refused(meter: Meter, method: str, address: str) -> None:
+    """Count what was turned away before it came to the application."""
+    route = route_of(method, address.partition("?")[0])
+    meter.requests[route, HTTPStatus.SERVICE_UNAVAILABLE] += 1

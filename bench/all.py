@@ -58,12 +58,8 @@ PARTS: Final = (
     Part("http_rate", 160),
     Part("overload", 80),
     Part("page_rate", 30),
-    Part("search_rate", 60),
-    Part("projection_rate", 150),
+    Part("projection_rate", 150, ("--present", "400000")),
     Part("audit_rate", 300),
-    Part("collect_rate", 60),
-    Part("no_gaps", 120),
-    Part("cluster_kill", 150),
     Part("soak", 120),
 )
 

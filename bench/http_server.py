@@ -150,8 +150,11 @@ async def run(data_dir: Path, campaigns: int, database_url: str) -> None:
     following.start()
     async with open_platform(settings, role="web", process="web") as platform:
         platform.start()
+        application = create_app(platform)
+        both = beside(application, empty(platform))
+        both.state = application.state  # where a connection finds whether there is too much to do
         config = uvicorn.Config(
-            beside(create_app(platform), empty(platform)),
+            both,
             port=0,
             lifespan="off",
             log_level="warning",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import count
+from operator import attrgetter
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -95,6 +97,7 @@ class _Made(msgspec.Struct, gc=False):
 
 
 _made = msgspec.json.Decoder(_Made)
+_pledge_id = attrgetter("pledge_id")
 
 
 class CampaignDecider:
@@ -144,8 +147,9 @@ class CampaignDecider:
         parts = iter(chunks)
         state = _campaigns.decode(next(parts))
         for part in parts:
+            first_no = len(state.pledges) + 1
             state.pledges += (some := _pledges.decode(part))
-            state.no_by_id.update((pledge.pledge_id, pledge.no) for pledge in some)
+            state.no_by_id.update(zip(map(_pledge_id, some), count(first_no), strict=False))
         return state
 
 

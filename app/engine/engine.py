@@ -38,7 +38,7 @@ from app.log import (
 )
 from domain.commands import Command
 
-MAX_BATCH: Final = 4_096
+MAX_BATCH: Final = 8_192
 """Commands in one append turn."""
 MAX_WAITING: Final = 65_536
 """Commands that may wait, over all callers."""

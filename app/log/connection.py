@@ -28,6 +28,8 @@ WRITER_CACHE_KIB: Final = 256 * 1024
 READER_CACHE_KIB: Final = 8 * 1024
 CHECKPOINT_PAGES: Final = 10_000
 """A checkpoint moves pages from the WAL to the file; 10,000 pages are 40 MB."""
+WRITER_CHECKPOINT_PAGES: Final = 40_000
+"""The log's writer leaves most of it to a thread beside it (`app.log.checkpointing`)."""
 BUSY_TIMEOUT_S: Final = 10.0
 """How long to wait for a lock that our own queue does not know of (a backup, a shell)."""
 
@@ -56,7 +58,13 @@ def library_errors() -> Iterator[None]:
         raise
 
 
-def connect(path: Path, *, cache_kib: int, synchronous: str = "FULL") -> sqlite3.Connection:
+def connect(
+    path: Path,
+    *,
+    cache_kib: int,
+    synchronous: str = "FULL",
+    checkpoint_pages: int = CHECKPOINT_PAGES,
+) -> sqlite3.Connection:
     """Open a database file in WAL mode; statements begin and end transactions themselves."""
     connection = sqlite3.connect(
         path,
@@ -70,7 +78,7 @@ def connect(path: Path, *, cache_kib: int, synchronous: str = "FULL") -> sqlite3
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={synchronous}")
         connection.execute(f"PRAGMA cache_size=-{cache_kib}")
-        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint={checkpoint_pages}")
         connection.execute("PRAGMA trusted_schema=OFF")
     except BaseException:
         connection.close()

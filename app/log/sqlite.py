@@ -22,7 +22,15 @@ from eventsourcing.persistence import (
     Subscription,
 )
 
-from app.log.connection import WRITER_CACHE_KIB, Readers, TurnLock, connect, library_errors
+from app.log.checkpointing import Checkpointer
+from app.log.connection import (
+    WRITER_CACHE_KIB,
+    WRITER_CHECKPOINT_PAGES,
+    Readers,
+    TurnLock,
+    connect,
+    library_errors,
+)
 from app.log.ports import CommitUnknown, KeyEntry, LogRow, NewKey, NewRow
 from app.log.rows import (
     KNOWN_STREAMS,
@@ -145,6 +153,7 @@ class SQLiteLog(ApplicationRecorder):
         self.hooks = hooks or TurnHooks()
         self._lock = TurnLock(path)
         self._readers = Readers(path)
+        self._checkpointer = Checkpointer(path)
         self._moved = threading.Condition()
         self._announced = 0
         self._closed = False
@@ -153,7 +162,7 @@ class SQLiteLog(ApplicationRecorder):
         self._names = StreamNames()
         try:
             with self._lock, library_errors():
-                self._writer = connect(path, cache_kib=WRITER_CACHE_KIB)
+                self._writer = _open_writer(path)
                 self._log_id, self._schema_version = prepare(self._writer)
         except BaseException:
             self.close()
@@ -256,6 +265,7 @@ class SQLiteLog(ApplicationRecorder):
             if len(self._numbers) > KNOWN_STREAMS:
                 self._numbers.clear()
             self._numbers.update(turn.new_numbers)
+            self._checkpointer.wrote(turn.written - turn.position)
         if turn.written > turn.position:
             self._announce(turn.written)
 
@@ -263,7 +273,7 @@ class SQLiteLog(ApplicationRecorder):
         if self._closed:
             raise InterfaceError("the log is closed")
         if self._writer is None:
-            self._writer = connect(self._path, cache_kib=WRITER_CACHE_KIB)
+            self._writer = _open_writer(self._path)
         return self._writer
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
@@ -303,6 +313,7 @@ class SQLiteLog(ApplicationRecorder):
             return
         with self._lock:
             self._closed = True
+            self._checkpointer.close()
             self._drop_writer()
         self._readers.close()
         self._lock.close()
@@ -386,3 +397,7 @@ class SQLiteLog(ApplicationRecorder):
     ) -> Subscription[ApplicationRecorder]:
         """Follow the log after a position, also what other processes append."""
         return LogSubscription(self, gt=gt, topics=topics)
+
+
+def _open_writer(path: Path) -> sqlite3.Connection:
+    return connect(path, cache_kib=WRITER_CACHE_KIB, checkpoint_pages=WRITER_CHECKPOINT_PAGES)

@@ -53,6 +53,9 @@ WAITS_S: Final = (1, 2, 3)
 
 _BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
+Told = Callable[[str, str], None]
+"""Told of the method and the address of what was turned away before it was a request."""
+
 Page = Callable[[HTTPScope], bytes]
 """The page that says to people that they should come again in a moment."""
 
@@ -62,8 +65,11 @@ class Admission:
     the constants above; `turned_away` counts.
     """
 
-    def __init__(self, most: int = MOST_REQUESTS, late_s: float = LATE_S) -> None:
+    def __init__(
+        self, most: int = MOST_REQUESTS, late_s: float = LATE_S, told: Told | None = None
+    ) -> None:
         self.most = most
+        self._told = told
         self.late_s = late_s
         self.bound = float(most)
         self.under_way = 0
@@ -77,6 +83,13 @@ class Admission:
         return (
             self.under_way < self.bound and self.held_bytes + announced <= MOST_BODY_BYTES
         ) or not self.under_way
+
+    def turn_away(self, method: str, address: str) -> bytes:
+        """Count a program's request that was turned away; return the whole answer to it."""
+        self.turned_away += 1
+        if self._told is not None:
+            self._told(method, address)
+        return _WHOLE[self.turned_away % len(WAITS_S)]
 
     def enter(self) -> None:
         """A request is under way."""
@@ -112,8 +125,7 @@ class Admission:
 
 def admit(app: ASGIApp, admission: Admission, page: Page) -> ASGIApp:
     """The middleware that lets requests in as long as they can be answered."""
-    problem = problem_of(Refused("engine_busy"))
-    said = msgspec.json.encode(problem)
+    said = _SAID
 
     async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP or _is_free(scope["path"]):
@@ -142,6 +154,23 @@ def admit(app: ASGIApp, admission: Admission, page: Page) -> ASGIApp:
                 admission.held_bytes -= body.size
 
     return admitted
+
+
+_SAID: Final = msgspec.json.encode(problem_of(Refused("engine_busy")))
+
+
+def _whole(wait_s: int) -> bytes:
+    lines = [
+        "HTTP/1.1 503 Service Unavailable",
+        f"content-type: {MEDIA_TYPE}",
+        f"content-length: {len(_SAID)}",
+        f"retry-after: {wait_s}",
+        "cache-control: no-store",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + _SAID
+
+
+_WHOLE: Final = tuple(_whole(wait_s) for wait_s in WAITS_S)
 
 
 def _is_free(path: str) -> bool:

@@ -4,6 +4,10 @@ uvicorn bounds how long an idle connection is kept, and leaves the rest to a pro
 client could hold a connection for ever by saying nothing, or a byte a minute, fill the memory with
 a head that never ends, or ask for much and read nothing. One look a second at all connections ends
 those; a request costs no timer of its own.
+
+Where an application says that it has too much to do (`app.web.admission`), a program's request is
+turned away here, before a task is made of it: at a fifth of what an answer from inside costs, so
+that what is under way goes on at its pace.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ import msgspec
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
+
+from app.web.admission import Admission
 
 HEAD_S: Final = 10.0
 """How long a request's head may take from its first byte, and a new connection to send one."""
@@ -41,6 +47,8 @@ MOST_HEADERS: Final = 100
 MOST_HEAD_BYTES: Final = 64 * 1024
 """Of a head that is not whole yet; what comes with it in one piece is read."""
 
+_FOR_PROGRAMS: Final = b"/api/"
+
 MOST_CONNECTIONS: Final = 8_192
 """Connections of one process, where the system allows as many files; else three of four files."""
 
@@ -62,6 +70,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._came = 0
         self._refusal = HTTPStatus.BAD_REQUEST
+        state = getattr(config.app, "state", None)
+        self._admission: Admission | None = getattr(state, "admission", None)
+        self._turning_away = False
 
     # --- What comes ------------------------------------------------------------------------------
 
@@ -97,12 +108,38 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.headers) > MOST_HEADERS:
             self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             raise ValueError("there are too many headers")
+        if self._admission is not None and self._is_too_much(self._admission):
+            self._turning_away = True
+            return
         super().on_headers_complete()
+
+    def _is_too_much(self, admission: Admission) -> bool:
+        """Whether a program's request has to come again. Answers go out in the order of requests,
+        so one that came before another's answer is not turned away past it.
+        """
+        if not self.url.startswith(_FOR_PROGRAMS) or not self.parser.should_keep_alive():
+            return False
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            return False
+        length = next((value for name, value in self.headers if name == b"content-length"), b"")
+        return not admission.takes(int(length) if length.isdigit() else 0)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body; of one that is turned away nothing is kept."""
+        if not self._turning_away:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is whole: the client waits now."""
-        self._waiting_since = None
         self._came = 0
+        if self._turning_away and self._admission is not None:
+            self._turning_away = False
+            self._waiting_since = self.loop.time()
+            method = self.parser.get_method().decode("latin-1")
+            self.transport.write(self._admission.turn_away(method, self.url.decode("latin-1")))
+            return
+        self._waiting_since = None
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - as uvicorn calls it

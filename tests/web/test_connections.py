@@ -6,6 +6,8 @@ import asyncio
 import resource
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from app.web import connections
+from app.web.admission import Admission
 from app.web.connections import server_limits
 
 HELLO = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -26,6 +29,8 @@ class Served:
         self.port = 0
         self.state = ServerState()
         self.gone: asyncio.Queue[int] = asyncio.Queue()
+        self.told: list[tuple[str, str]] = []
+        self.admission = Admission(told=lambda *said: self.told.append(said))
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
         """Read the whole body, then answer."""
@@ -72,8 +77,10 @@ async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     """A server that looks at its connections all the time."""
     monkeypatch.setattr(connections, "LOOK_S", 0.01)
     served = Served()
+    app: Any = partial(served.app)
+    app.state = SimpleNamespace(admission=served.admission)
     config = uvicorn.Config(
-        served.app,
+        app,
         interface="asgi3",
         port=0,
         lifespan="off",
@@ -104,6 +111,34 @@ async def test_a_request_in_its_time_is_answered(served: Served) -> None:
     head = await reader.readuntil(b"\r\n\r\n")
     assert b"content-length: 4" in head
     assert await reader.readexactly(4) == b"xxxx"
+    writer.close()
+
+
+async def test_what_is_too_much_is_turned_away_at_once(served: Served) -> None:
+    """A program is told when to come again, with its body unread; the connection stays, and is
+    served as soon as there is room. People, who want a page, are not turned away here.
+    """
+    reader, writer = await served.open()
+    pledge = b"POST /api/v1/pledges?x=1 HTTP/1.1\r\ncontent-length: 4\r\n\r\n"
+    served.admission.under_way, served.admission.bound = 1, 1
+    for part in (pledge, b"ab", b"cd"):
+        writer.write(part)
+        await writer.drain()
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WITHIN_S)
+    assert head.startswith(b"HTTP/1.1 503")
+    assert b"\r\nretry-after: " in head
+    length = int(head.partition(b"content-length: ")[2].partition(b"\r")[0])
+    assert b'"engine_busy"' in await reader.readexactly(length)
+    assert served.told == [("POST", "/api/v1/pledges?x=1")]
+    writer.write(HELLO)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WITHIN_S)
+    assert head.startswith(b"HTTP/1.1 200")
+    served.admission.under_way = 0
+    writer.write(pledge + b"abcd")
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WITHIN_S)
+    assert head.startswith(b"HTTP/1.1 200")
+    assert await reader.readexactly(4) == b"xxxx"
+    assert served.admission.turned_away == 1
     writer.close()
 
 
