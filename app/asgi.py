@@ -22,7 +22,7 @@ from app.api.manual import PAGES as MANUAL
 from app.api.metrics import metrics_router
 from app.api.problems import Refused, problem_of
 from app.api.routes import HANDLERS as API
-from app.counting import count_refused, counted
+from app.metrics.counting import count_refused, counted
 from app.payments.test_bank.pages import test_bank_router
 from app.web.accounts.routes import HANDLERS as ACCOUNTS
 from app.web.admission import Admission, Page, admit

@@ -6,12 +6,10 @@ import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
 import click
-import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
@@ -19,48 +17,15 @@ from rich.table import Column, Table
 from app.audit.commands import audit
 from app.cli_backup import accept_restore, backup
 from app.cli_migrate import PlainlySpeaking, migrate
+from app.cli_options import Options
 from app.cli_people import find_channel, people
 from app.engine import clock_ms
-from app.seen import ForkedLogError
-from app.settings import Settings, SettingsError, load_settings
+from app.following.seen import ForkedLogError
 from app.stores.api_keys import ApiKey, ApiKeys, Scope, UnknownKeyError, beyond_role
 from app.stores.database import open_people
 from app.stores.people import People, Role
 from domain.money import format_minor
 from domain.terms import DAY_MS
-
-
-class Options:
-    """The global options, as every command finds them in `ctx.obj`."""
-
-    def __init__(self, data_dir: Path | None, *, json: bool) -> None:
-        self._data_dir = data_dir
-        self.json = json
-        self.only_reads = False
-
-    @cached_property
-    def settings(self) -> Settings:
-        """The settings, with what was given before the command."""
-        try:
-            return load_settings(data_dir=self._data_dir, make=not self.only_reads)
-        except SettingsError as fault:
-            raise click.ClickException(str(fault)) from fault
-
-    def with_address(self, host: str | None, port: int | None, *, demo: bool = False) -> Settings:
-        """The settings of a server."""
-        try:
-            return load_settings(data_dir=self._data_dir, host=host, port=port, demo=demo)
-        except SettingsError as fault:
-            raise click.ClickException(str(fault)) from fault
-
-    def say(self, text: str) -> None:
-        """Print for people; with --json that goes to standard error."""
-        click.echo(text, err=self.json)
-
-    def answer(self, value: object) -> None:
-        """Print the one object for machines, last, where it was asked for."""
-        if self.json:
-            click.echo(msgspec.json.encode(value))
 
 
 @click.group(cls=PlainlySpeaking, context_settings={"help_option_names": ["-h", "--help"]})
@@ -96,7 +61,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 @contextmanager
 def _until_told() -> Iterator[None]:
     """Run a server; Ctrl-C is how it is told to stop, not a fault."""
-    from app.serving import CannotServeError
+    from app.serving.server import CannotServeError
 
     try:
         with suppress(KeyboardInterrupt):
@@ -123,7 +88,7 @@ def serve(
     options: Options, host: str | None, port: int | None, workers: int, *, no_follow: bool
 ) -> None:
     """Serve the site and the API, and run the processes behind them."""
-    from app.serving import serve as serve_platform
+    from app.serving.server import serve as serve_platform
 
     settings = options.with_address(host, port)
     with _until_told():
@@ -134,7 +99,7 @@ def serve(
 @click.pass_obj
 def follow(options: Options) -> None:
     """Follow the log without answering requests; stand by while another process does."""
-    from app.serving import follow as follow_log
+    from app.serving.server import follow as follow_log
 
     settings = options.settings
     with _until_told():
@@ -147,7 +112,7 @@ def follow(options: Options) -> None:
 @click.pass_obj
 def demo(options: Options, host: str | None, port: int | None) -> None:
     """Fill an empty data directory with sample campaigns, serve it, and keep it lively."""
-    from app.serving import run_demo
+    from app.serving.server import run_demo
 
     settings = options.with_address(host, port, demo=True)
     with _until_told():
@@ -203,7 +168,7 @@ def catarse(options: Options, folder: Path) -> None:
 @click.pass_obj
 def rebuild(options: Options) -> None:
     """Build the read models anew beside the live ones, and switch to them."""
-    from app.rebuilding import rebuild_views
+    from app.serving.rebuilding import rebuild_views
 
     events, seconds = rebuild_views(options.settings)
     options.say(f"Rebuilt from {events:,} events in {seconds:,.1f} s.")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.backup import BackupError, InUseError, accept, back_up, compare
-from app.seen import ForkedLogError
+from app.following.seen import ForkedLogError
+from app.serving.backup import BackupError, InUseError, accept, back_up, compare
 
 if TYPE_CHECKING:
-    from app.cli import Options
+    from app.cli_options import Options
 
 MEANS = """\
 Going on from here means:

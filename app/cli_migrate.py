@@ -5,24 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
-from eventsourcing.persistence import OperationalError, ProgrammingError
 
-from app.stores.connecting import StoreUnavailableError
-from app.stores.shapes import NotMigratedError, SchemaTooNewError
+from app.cli_options import STORE_FAULTS
 
 if TYPE_CHECKING:
-    from app.cli import Options
+    from app.cli_options import Options
     from app.settings import Settings
-
-STORE_FAULTS = (
-    NotMigratedError,
-    SchemaTooNewError,
-    StoreUnavailableError,
-    # The log's own words for the same.
-    ProgrammingError,
-    OperationalError,
-)
-"""What ends a command with a sentence, not with a trace of our code."""
 
 
 class PlainlySpeaking(click.Group):

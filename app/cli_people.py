@@ -18,7 +18,7 @@ from app.stores.database import open_people
 from app.stores.people import People, Role
 
 if TYPE_CHECKING:
-    from app.cli import Options
+    from app.cli_options import Options
 
 CHANNEL_ROLES: Final = ("staff", "treasurer", "auditor")
 """The roles that are given in a channel; everybody may back, and create."""

@@ -17,15 +17,25 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.engine import CampaignDecider, Engine, SnapshotFollower, clock_ms
-from app.follow_turn import FollowTurn
-from app.following import tail_of
+from app.following.seen import ForkedLogError, Witness, require_same_log
+from app.following.tail import tail_of
+from app.following.turn import FollowTurn
+from app.following.views_watch import ViewsWatch
 from app.log import TurnHooks
 from app.log.opening import open_log, open_snapshots
 from app.mail.letters import Letters
 from app.mail.news import News
 from app.mail.post import Mail
 from app.mail.running import MailRun
-from app.metrics import FOLLOWING, Meter, Report, Standing, read_report, remove_report, write_report
+from app.metrics.meter import (
+    FOLLOWING,
+    Meter,
+    Report,
+    Standing,
+    read_report,
+    remove_report,
+    write_report,
+)
 from app.payments.metered import MeteredProvider
 from app.payments.port import PaymentProvider
 from app.payments.test_bank.bank import Bank
@@ -33,7 +43,6 @@ from app.payments.test_bank.notifications import deliver_due
 from app.processes import Processes
 from app.processes.work import Work, open_work
 from app.search import SearchFollower, SearchIndex
-from app.seen import ForkedLogError, Witness, require_same_log
 from app.settings import Settings
 from app.stores.accounts import Accounts
 from app.stores.addresses import Addresses
@@ -61,7 +70,6 @@ from app.stores.reports import Reports
 from app.stores.sessions import Sessions
 from app.stores.shown_names import ShownNames
 from app.stores.staff_acts import StaffActs
-from app.views_watch import ViewsWatch
 from domain.state import Campaign
 from projections.rebuild import rebuild
 from projections.runner import Follower, StaleViewsError

@@ -16,7 +16,7 @@ from msgspec import Struct
 from app.engine import Engine, Outcome
 from app.engine.waiting import UNANSWERED, Entry
 from app.log import TurnHooks
-from app.serving import serve_platform
+from app.serving.server import serve_platform
 from app.settings import Settings
 from app.wiring import open_platform
 from domain.state import Campaign

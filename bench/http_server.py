@@ -36,7 +36,7 @@ from app.api.answers import PledgeOut
 from app.api.bodies import PledgeIn, StrictRequest
 from app.asgi import create_app
 from app.engine import clock_ms
-from app.serving import follow
+from app.serving.server import follow
 from app.settings import load_settings
 from app.stores.database import migrate_stores
 from app.web.connections import server_limits

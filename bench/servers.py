@@ -23,7 +23,7 @@ import psycopg
 from msgspec import Struct
 
 from app.engine import clock_ms
-from app.metrics import FOLDER, Report
+from app.metrics.meter import FOLDER, Report
 from app.settings import Settings, load_settings
 from app.stores.channels import Channel
 from app.stores.database import migrate_stores

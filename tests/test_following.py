@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from app.following import require_readable, tail_of
+from app.following.tail import require_readable, tail_of
 from app.log import SQLiteLog, UnreadableEvent
 from domain.codec import decode, encode
 from tests.projections.history import Log, Row, some_history

@@ -10,8 +10,8 @@ from litestar.di import NamedDependency
 
 from app.api.access import ApiRequest, bearer_keys, needs
 from app.api.problems import Refused
-from app.measuring import Measuring
-from app.metrics import CONTENT_TYPE, exposition, read_reports
+from app.metrics.measuring import Measuring
+from app.metrics.meter import CONTENT_TYPE, exposition, read_reports
 from app.wiring import Platform
 
 _measuring: Final[WeakKeyDictionary[Platform, Measuring]] = WeakKeyDictionary()

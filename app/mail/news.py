@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.following import require_readable
+from app.following.tail import require_readable
 from app.log import LogRow, decode_row
 from app.mail.campaigns import CampaignFacts
 from app.mail.kinds import KINDS

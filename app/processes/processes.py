@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, Protocol
 
-from app.following import require_readable
+from app.following.tail import require_readable
 from app.log import LogRow, UnreadableEvent
 from app.payments.port import Notification, PaymentProvider
 from app.processes.collect import CollectRunner

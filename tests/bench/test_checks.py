@@ -62,16 +62,17 @@ def test_views_are_compared_with_what_was_acknowledged(tmp_path: Path) -> None:
     log.close()
 
 
-def test_the_highest_rate_is_found_by_halving() -> None:
-    """Of a server that keeps up with 30,000, and of one that answers late."""
+def test_the_highest_rate_is_found_from_the_asked_one_down() -> None:
+    """Of a server that takes 30,000, but whose views are level in time up to 27,000 only."""
 
     class Server:
         def load(self, rate: float, seconds: float) -> Run:
             told = Told(int(min(rate, 30_000) * seconds), {}, seconds, 0.0, 0.0, 0.1, 0.1)
             return Run(told, 0, 0.5 if rate <= 27_000 else 1.5, "", {})
 
-    found = highest(Server(), 38_000, 1.0, 6)  # type: ignore[arg-type]
-    assert 25_000 <= found <= 27_000
+    assert highest(Server(), 38_000, 1.0) == 0.7 * 38_000  # type: ignore[arg-type]
+    assert highest(Server(), 20_000, 1.0) == 20_000  # type: ignore[arg-type]
+    assert highest(Server(), 80_000, 1.0) == 0.0  # type: ignore[arg-type]
 
 
 def test_a_batch_has_a_pledge_of_its_own_in_each_line() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeVar
 
 import httpx
 
-from app.metrics import Report, read_report, read_reports
+from app.metrics.meter import Report, read_report, read_reports
 from bench.crash_stage import CURRENCY, Stage, new_id
 
 T = TypeVar("T")

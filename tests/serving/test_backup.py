@@ -9,10 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.backup import accept, compare
 from app.engine import CampaignDecider, Engine, clock_ms
-from app.log.opening import open_log
-from app.seen import (
+from app.following.seen import (
     BACKUP_FILE,
     FILE,
     ForkedLogError,
@@ -22,6 +20,8 @@ from app.seen import (
     read_seen,
     require_same_log,
 )
+from app.log.opening import open_log
+from app.serving.backup import accept, compare
 from app.settings import Settings, load_settings
 from app.wiring import open_platform
 from bench.crash_stage import CURRENCY, Stage, new_id
@@ -146,7 +146,7 @@ def test_what_could_not_be_noted_is_noted_later(
         raise OSError(ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("app.seen.write_seen", full)
+        patch.setattr("app.following.seen.write_seen", full)
         with pytest.raises(OSError, match="No space"):
             witness.look()
     witness.look()

@@ -9,7 +9,7 @@ import msgspec
 import psycopg
 import pytest
 
-from app.follow_turn import ASK_S, FollowTurn
+from app.following.turn import ASK_S, FollowTurn
 from bench.crash_stage import Stage
 from bench.crash_stage import _free_port as free_port
 from tests.serving.conftest import stage_in

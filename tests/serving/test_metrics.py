@@ -9,10 +9,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from app.counting import counted, route_of
 from app.engine import Outcome
 from app.engine.waiting import Job
-from app.metrics import Facts, Lag, Meter, exposition
+from app.metrics.counting import counted, route_of
+from app.metrics.meter import Facts, Lag, Meter, exposition
 from app.payments.metered import MeteredProvider
 from app.payments.port import Declined, Succeeded
 from domain.commands import ApproveCampaign

@@ -13,7 +13,7 @@ SCRIPT = """
 import os, signal, sys, time
 from functools import partial
 from pathlib import Path
-from app.supervising import REFUSED, Job, Supervisor
+from app.serving.supervising import REFUSED, Job, Supervisor
 
 folder = Path(sys.argv[1])
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.views_watch import ViewsWatch
+from app.following.views_watch import ViewsWatch
 from projections.rebuild import rebuild
 from projections.views import Views
 from tests.api.running import Caller, Running

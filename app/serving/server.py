@@ -19,17 +19,17 @@ import uvicorn
 import uvloop
 
 from app.asgi import create_app
-from app.cli_migrate import STORE_FAULTS
+from app.cli_options import STORE_FAULTS
 from app.demo.clock import DemoClock
 from app.demo.driver import drive
 from app.demo.plans import CHANNELS, channel_plan
 from app.demo.seed import Seeder
 from app.engine import clock_ms
-from app.follow_lock import FollowLock
-from app.metrics import FOLLOWING
-from app.seen import ForkedLogError
+from app.following.lock import FollowLock
+from app.following.seen import ForkedLogError
+from app.metrics.meter import FOLLOWING
+from app.serving.supervising import REFUSED, Job, Supervisor
 from app.settings import Settings
-from app.supervising import REFUSED, Job, Supervisor
 from app.web.connections import server_limits
 from app.wiring import Platform, open_platform
 from domain.terms import DAY_MS

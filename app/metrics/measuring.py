@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import func, select
 
-from app.metrics import Facts, Lag, Report, Standing
+from app.metrics.meter import Facts, Lag, Report, Standing
 from app.stores.mail_news import MAIL_NEWS
 from app.wiring import Platform
 from projections.desk_fold import DISCREPANCIES

@@ -19,10 +19,19 @@ from typing import Final
 import msgspec
 from sqlalchemy import update
 
-from app.follow_lock import FollowLock
+from app.following.lock import FollowLock
+from app.following.seen import (
+    BACKUP_FILE,
+    FILE,
+    Log,
+    Seen,
+    difference,
+    point_of,
+    read_seen,
+    write_seen,
+)
 from app.log.opening import open_log
 from app.processes.work import Work, open_work
-from app.seen import BACKUP_FILE, FILE, Log, Seen, difference, point_of, read_seen, write_seen
 from app.settings import Settings
 from app.stores.database import open_people_sync
 from app.stores.mail_news import MAIL_NEWS

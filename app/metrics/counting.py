@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Final
 
-from app.metrics import Meter
+from app.metrics.meter import Meter
 
 _ROUTES: Final = (
     ("/api/", "api"),

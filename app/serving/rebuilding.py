@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from app.following import tail_of
+from app.following.tail import tail_of
 from app.log.opening import open_log
 from app.settings import Settings
 from projections.rebuild import rebuild

@@ -1,0 +1,1 @@
+"""Following the log on a machine: one reading for all, whose turn it is, what was seen."""

@@ -1,0 +1,1 @@
+"""The server: its processes, and what is done to it from outside."""
