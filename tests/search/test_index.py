@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -184,6 +186,29 @@ async def test_the_index_follows_campaigns(running: Running, staff: Caller) -> N
     running.work()
     search.ready()
     assert search.index.find(Wanted(state="otherwise")).ids == (cid,)
+
+
+async def test_views_that_come_to_rest_are_followed_at_once(
+    running: Running, staff: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the pause between two looks may be."""
+    for pause in ("PAUSE_S", "LONGEST_PAUSE_S"):
+        monkeypatch.setattr(f"app.search.following.{pause}", 600.0)
+    monkeypatch.setattr("app.search.following.QUIET_S", 0.01)
+    search, stop = running.platform.search, threading.Event()
+    search.ready()
+    thread = threading.Thread(target=search.run, args=(stop,))
+    thread.start()
+    try:
+        await running.launched(staff)
+        running.platform.follower.catch_up()
+        until = time.monotonic() + 30
+        while search.index.position() < running.platform.follower.position:
+            assert time.monotonic() < until, "the index does not follow"
+            await asyncio.sleep(0.01)
+    finally:
+        stop.set()
+        thread.join()
 
 
 async def test_what_is_taken_down_or_renamed_is_not_found(running: Running, staff: Caller) -> None:
