@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 from eventsourcing.persistence import PersistenceError
 from numpy.typing import NDArray
@@ -82,11 +83,11 @@ class Claims:
 
     def _settle(self) -> None:
         self._runs.append(_sorted(self._recent))
-        self._recent.clear()
+        self._recent = set()
         while len(self._runs) > 1 and len(self._runs[-2]) < 4 * len(self._runs[-1]):
-            merged = np.concatenate((self._runs.pop(), self._runs.pop()))
+            merged = np.concatenate(self._runs[-2:])
             merged.sort(kind="stable")
-            self._runs.append(merged)
+            self._runs[-2:] = [merged]
 
 
 def _sorted(names: set[int]) -> Run:
@@ -99,9 +100,19 @@ def _sorted(names: set[int]) -> Run:
 
 
 def claims_of(decider: Decider[S], rows: Iterable[LogRow]) -> list[int]:
-    """Return the names that stored events claimed."""
-    claimed = decider.claimed
-    return [name for row in rows if (name := claimed(row.tag, row.body)) is not None]
+    """Return the names that stored events claimed. One that cannot be read claims nothing: whoever
+    needs its stream is told, and the other campaigns go on.
+    """
+    claimed, names = decider.claimed, []
+    for row in rows:
+        try:
+            name = claimed(row.tag, row.body)
+        except msgspec.MsgspecError:
+            _logger.exception("position %d cannot be read for what it claims", row.position)
+            continue
+        if name is not None:
+            names.append(name)
+    return names
 
 
 def load_claims(

@@ -111,6 +111,7 @@ class Engine(Generic[S]):
         self._loading: Loading[S] = Loading(self._load_now, self._waiting.wake)
         self._deferred: list[Entry] = []
         self._between_turns = threading.Lock()
+        self._looking = threading.Lock()
         self._writer = threading.Thread(target=self._run, name="engine", daemon=True)
         self._writer.start()
 
@@ -165,17 +166,18 @@ class Engine(Generic[S]):
         what loading the state raises.
         """
         stream = self._decider.prefix + campaign_id
-        loaded = None if stream in self._states else self._load_now(stream)
-        with self._between_turns:
-            self._catch_up_with_others()
-            state = self._states.get(stream)
-            if state is None:
-                state = self._load_now(stream) if loaded is None else loaded
-                self._adopt(stream, state)
-            try:
-                return look(state)
-            finally:
-                self._states.settle((stream,))
+        with self._looking:  # one cold state at a time, however many look
+            loaded = None if stream in self._states else self._load_now(stream)
+            with self._between_turns:
+                self._catch_up_with_others()
+                state = self._states.get(stream)
+                if state is None:
+                    state = self._load_now(stream) if loaded is None else loaded
+                    self._adopt(stream, state)
+                try:
+                    return look(state)
+                finally:
+                    self._states.settle((stream,))
 
     def _job(
         self,
@@ -233,9 +235,11 @@ class Engine(Generic[S]):
             if room > 0:
                 batch += self._waiting.take(room, wait=not batch)
             if not batch:
-                if self._loading or not self._waiting.ended:
-                    continue
-                return
+                if self._waiting.ended:
+                    if not self._loading:
+                        return
+                    self._loading.wait()  # for those who were let in before it was closed
+                continue
             with self._between_turns:
                 started = time.perf_counter()
                 try:
@@ -244,16 +248,28 @@ class Engine(Generic[S]):
                     _logger.exception("a turn failed outside its transaction")
                     self._start_over(batch, fault)
                     events = 0
-                self._save_claims_if_due()
+                try:
+                    self._save_claims_if_due()
+                except Exception:
+                    _logger.exception("the claims could not be saved; the log holds them all")
             self._answer(batch)
             if self._observer is not None:
-                self._observer.turn(time.perf_counter() - started, len(batch), events)
-                self._observer.answered(batch)
+                try:
+                    self._observer.turn(time.perf_counter() - started, len(batch), events)
+                    self._observer.answered(batch)
+                except Exception:
+                    _logger.exception("a turn could not be told of")
 
     def _start_over(self, batch: list[Entry], fault: Exception) -> None:
-        """Forget everything; commands without an answer may or may not have been recorded."""
+        """Forget everything; commands without an answer may or may not have been recorded. Those
+        that wait for their state, or for the next turn, were not touched.
+        """
         self._states.clear()
-        for job, index in batch:
+        waiting = set(self._deferred)
+        for entry in batch:
+            job, index = entry
+            if entry in waiting or job.streams[index] in self._loading:
+                continue
             if job.results[index] is UNANSWERED:
                 job.results[index] = CommitUnknown(str(fault))
 
@@ -405,14 +421,14 @@ class Engine(Generic[S]):
         if tail < max(LEAST_TAIL, self._claims_saved // 4):
             return
         kept = Kept(self._seen, self._claims.runs())
-        self._claims_saved = self._seen
-        self._saving = threading.Thread(
+        saving = threading.Thread(
             target=_save_claims,
             args=(self._log, self._snapshots, self._decider, kept),
             name="claims",
             daemon=True,
         )
-        self._saving.start()
+        saving.start()
+        self._saving, self._claims_saved = saving, kept.position
 
     # --- Answers ---------------------------------------------------------------------------------
 

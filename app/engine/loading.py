@@ -37,6 +37,7 @@ class Loading(Generic[S]):
         self._parked: dict[str, list[Entry]] = {}
         self._ready: deque[tuple[str, S | Exception]] = deque()
         self._threads = ThreadPoolExecutor(LOADERS, thread_name_prefix="engine-load")
+        self._came = threading.Event()
         self._lock = threading.Lock()
         self._at_work = 0
         self._usual_s = 0.0
@@ -50,11 +51,15 @@ class Loading(Generic[S]):
     def park(self, stream: str, entry: Entry) -> None:
         """Let a command wait for its stream; the first one has it loaded."""
         waiting = self._parked.get(stream)
-        if waiting is None:
-            self._parked[stream] = [entry]
-            self._threads.submit(self._run, stream)
-        else:
+        if waiting is not None:
             waiting.append(entry)
+            return
+        self._parked[stream] = [entry]
+        try:
+            self._threads.submit(self._run, stream)
+        except BaseException:
+            del self._parked[stream]  # who asked is told, and nobody waits for ever
+            raise
 
     def _run(self, stream: str) -> None:
         try:
@@ -63,6 +68,7 @@ class Loading(Generic[S]):
             self._ready.append((stream, state))
         except Exception as fault:  # noqa: BLE001 - told to each who waits
             self._ready.append((stream, fault))
+        self._came.set()
         self._wake()
 
     @contextmanager
@@ -84,10 +90,15 @@ class Loading(Generic[S]):
     def take(self) -> list[tuple[str, S | Exception, list[Entry]]]:
         """Return what was loaded, or why not, with the commands that waited for it."""
         taken = []
+        self._came.clear()
         while self._ready:
             stream, found = self._ready.popleft()
-            taken.append((stream, found, self._parked.pop(stream)))
+            taken.append((stream, found, self._parked.pop(stream, [])))
         return taken
+
+    def wait(self) -> None:
+        """Wait until there is something to take."""
+        self._came.wait()
 
     def close(self) -> None:
         """End the threads; nothing may wait any more."""

@@ -28,8 +28,11 @@ WRITER_CACHE_KIB: Final = 256 * 1024
 READER_CACHE_KIB: Final = 8 * 1024
 CHECKPOINT_PAGES: Final = 10_000
 """A checkpoint moves pages from the WAL to the file; 10,000 pages are 40 MB."""
-WRITER_CHECKPOINT_PAGES: Final = 40_000
-"""The log's writer leaves most of it to a thread beside it (`app.log.checkpointing`)."""
+WRITER_CHECKPOINT_PAGES: Final = 20_000
+"""The log's own: over many campaigns the same pages of an index are written again and again, and
+the longer the WAL, the fewer of them are moved. It is made in the turn whose commit reaches it: a
+checkpoint beside commits would be quicker, but before SQLite 3.51.3 one that meets a commit which
+begins the WAL anew can damage the file."""
 BUSY_TIMEOUT_S: Final = 10.0
 """How long to wait for a lock that our own queue does not know of (a backup, a shell)."""
 

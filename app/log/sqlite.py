@@ -22,7 +22,6 @@ from eventsourcing.persistence import (
     Subscription,
 )
 
-from app.log.checkpointing import Checkpointer
 from app.log.connection import (
     WRITER_CACHE_KIB,
     WRITER_CHECKPOINT_PAGES,
@@ -153,7 +152,6 @@ class SQLiteLog(ApplicationRecorder):
         self.hooks = hooks or TurnHooks()
         self._lock = TurnLock(path)
         self._readers = Readers(path)
-        self._checkpointer = Checkpointer(path)
         self._moved = threading.Condition()
         self._announced = 0
         self._closed = False
@@ -265,7 +263,6 @@ class SQLiteLog(ApplicationRecorder):
             if len(self._numbers) > KNOWN_STREAMS:
                 self._numbers.clear()
             self._numbers.update(turn.new_numbers)
-            self._checkpointer.wrote(turn.written - turn.position)
         if turn.written > turn.position:
             self._announce(turn.written)
 
@@ -313,7 +310,6 @@ class SQLiteLog(ApplicationRecorder):
             return
         with self._lock:
             self._closed = True
-            self._checkpointer.close()
             self._drop_writer()
         self._readers.close()
         self._lock.close()

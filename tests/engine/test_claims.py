@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.engine import CampaignDecider, Engine, NotCommitted, Outcome
-from app.engine.claims import Claims, Kept, load_claims, save_claims
+from app.engine.claims import Claims, Kept, claims_of, load_claims, save_claims
 from app.log import (
     PostgresLog,
     PostgresSnapshots,
@@ -267,3 +267,26 @@ def test_there_are_few_runs() -> None:
         claims.add(range(start, start + 7))
     assert len(claims.runs()) <= 7
     assert len(claims) == 10_003
+
+
+def test_a_pledge_that_cannot_be_read_stops_nobody_else(made: Made) -> None:
+    """Its own campaign tells what is wrong with it; the log's other claims are known."""
+    log, _, ids = made
+    rows = log.read(0, 100)
+    rows[10] = rows[10]._replace(body=b"{")
+    claimed = claims_of(CampaignDecider(), rows)
+    assert len(claimed) == len(ids) - 1
+
+
+def test_a_merge_that_fails_loses_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no memory for it, the runs stay as they were."""
+    claims = Claims(recent=4)
+    claims.add(range(4))
+    monkeypatch.setattr("app.engine.claims.np.concatenate", _no_memory)
+    with pytest.raises(MemoryError):
+        claims.add(range(10, 14))
+    assert claims.known([0, 3, 10, 13, 20]) == {0, 3, 10, 13}
+
+
+def _no_memory(_: object) -> None:
+    raise MemoryError
