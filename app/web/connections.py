@@ -114,10 +114,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _is_too_much(self, admission: Admission) -> bool:
-        """Whether a program's request has to come again. Answers go out in the order of requests,
-        so one that came before another's answer is not turned away past it.
+        """Whether a program's plain request has to come again. Answers go out in the order of
+        requests, so one that came before another's answer is not turned away past it.
         """
-        if not self.url.startswith(_FOR_PROGRAMS) or not self.parser.should_keep_alive():
+        if not self.url.startswith(_FOR_PROGRAMS) or self.parser.get_method() == b"HEAD":
+            return False
+        if self.expect_100_continue or self.parser.get_http_version() != "1.1":
+            return False
+        if self.parser.should_upgrade() or not self.parser.should_keep_alive():
             return False
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is not None and not cycle.response_complete:
@@ -135,9 +139,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._came = 0
         if self._turning_away and self._admission is not None:
             self._turning_away = False
-            self._waiting_since = self.loop.time()
+            self._waiting_since = None
             method = self.parser.get_method().decode("latin-1")
             self.transport.write(self._admission.turn_away(method, self.url.decode("latin-1")))
+            self.on_response_complete()
             return
         self._waiting_since = None
         super().on_message_complete()

@@ -142,6 +142,26 @@ async def test_what_is_too_much_is_turned_away_at_once(served: Served) -> None:
     writer.close()
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"HEAD /api/v1/x HTTP/1.1\r\nconnection: keep-alive\r\n\r\n",
+        b"POST /api/v1/x HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 0\r\n\r\n",
+        b"GET /api/v1/x HTTP/1.0\r\nconnection: keep-alive\r\n\r\n",
+        b"GET /api/v1/x HTTP/1.1\r\nconnection: close\r\n\r\n",
+    ],
+)
+async def test_what_is_not_plain_is_turned_away_inside(served: Served, request_: bytes) -> None:
+    """Whose answer has another form goes the whole way, where its form is known."""
+    served.admission.under_way, served.admission.bound = 1, 1
+    reader, writer = await served.open()
+    writer.write(request_)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WITHIN_S)
+    assert not served.told
+    assert b" 503 " not in head
+    writer.close()
+
+
 async def test_an_address_has_a_length(served: Served) -> None:
     """A byte more than it may have is 414; within it, it is an address like any other."""
     most = connections.MOST_URL_BYTES
