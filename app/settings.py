@@ -10,13 +10,14 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 ENVIRONMENT: Final[Mapping[str, str]] = {
     "data_dir": "TRIBUTARY_DATA_DIR",
@@ -29,6 +30,14 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "test_bank_secret": "TRIBUTARY_TEST_BANK_SECRET",
     "smtp_url": "TRIBUTARY_SMTP_URL",
     "mail_from": "TRIBUTARY_MAIL_FROM",
+    "keys_dir": "TRIBUTARY_KEYS_DIR",
+    "log_secret": "TRIBUTARY_LOG_SECRET",
+    "master_key": "TRIBUTARY_MASTER_KEY",
+    "signing_key": "TRIBUTARY_SIGNING_KEY",
+    "log_origin": "TRIBUTARY_LOG_ORIGIN",
+    "witnesses": "TRIBUTARY_WITNESSES",
+    "witness_quorum": "TRIBUTARY_WITNESS_QUORUM",
+    "audit_every_s": "TRIBUTARY_AUDIT_EVERY",
 }
 """The environment variable of each setting that has one."""
 
@@ -36,11 +45,25 @@ DEFAULT_DATA_DIR: Final = Path("var")
 DEFAULT_API_RATE: Final = 2_000
 MAX_API_RATE: Final = 1_000_000
 SECRET_MIN_CHARACTERS: Final = 32
+KEY_BYTES: Final = 32
+"""The length of the log's secret and of the master key."""
+DEFAULT_AUDIT_EVERY_S: Final = 24 * 3600
+DEMO_AUDIT_EVERY_S: Final = 900
+HOUR_S: Final = 3600
 LAST_PORT: Final = 65535
 
 
 class SettingsError(Exception):
     """A setting that cannot be used; the message is meant for the person who set it."""
+
+
+class WitnessAddress(Struct, frozen=True):
+    """A witness of the log: its verifier key (C2SP `signed-note`) and the URL under which it is
+    asked, without a slash at its end.
+    """
+
+    vkey: str
+    url: str
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -54,6 +77,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     takes our mails, empty where none is sent; `mail_from` is who sends them. With `demo` the
     visitor may step into ready-made roles without signing in: never where real money moves.
     `api_rate` is how many requests a second each API key may make in the long run; 0 sets no limit.
+
+    `keys_dir` holds the keys of the transparency log that are not given here: `log_secret` salts
+    its commitments, `master_key` (32 bytes) wraps persons' keys, `signing_key` signs checkpoints
+    (`PRIVATE+KEY+…`); each is empty where it is kept in a file, and read by `app.keys`.
+    `log_origin` is the log's name where it is chosen. A checkpoint is published once
+    `witness_quorum` of the `witnesses` have cosigned it. The books are replayed every
+    `audit_every_s` seconds; 0: only when somebody asks.
     """
 
     data_dir: Path
@@ -66,7 +96,20 @@ class Settings(Struct, frozen=True, kw_only=True):
     test_bank_secret: bytes
     smtp_url: str = ""
     mail_from: str = ""
+    keys_dir: Path = Path()
+    log_secret: bytes = b""
+    master_key: bytes = b""
+    signing_key: str = ""
+    log_origin: str = ""
+    witnesses: tuple[WitnessAddress, ...] = ()
+    witness_quorum: int = 0
+    audit_every_s: int = DEFAULT_AUDIT_EVERY_S
     demo: bool
+
+    def __post_init__(self) -> None:
+        """Keys are kept beside the data where no other place is named."""
+        if self.keys_dir == Path():
+            force_setattr(self, "keys_dir", self.data_dir / "keys")
 
     def __repr__(self) -> str:
         """Show where things are, never a secret: a repr ends in logs."""
@@ -93,6 +136,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         return self.data_dir / "views.db"
 
     @property
+    def transparency_path(self) -> Path:
+        """The transparency log's tree over the event log."""
+        return self.data_dir / "transparency.db"
+
+    @property
     def search_path(self) -> Path:
         """The search index; made anew where it is missing."""
         return self.data_dir / "search.db"
@@ -111,6 +159,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def test_bank_path(self) -> Path:
         """The books of the test bank, which stands for another firm."""
         return self.data_dir / "test_bank.db"
+
+    @property
+    def last_audit_path(self) -> Path:
+        """What the last audit found."""
+        return self.data_dir / "audit.json"
 
 
 def load_settings(
@@ -148,6 +201,16 @@ def load_settings(
         mail_from=_sender(_value(env, "mail_from")),
         demo=demo,
         api_rate=_rate(_value(env, "api_rate") or str(DEFAULT_API_RATE)),
+        keys_dir=Path(_value(env, "keys_dir") or data_dir / "keys"),
+        log_secret=_key(env, "log_secret"),
+        master_key=_key(env, "master_key"),
+        signing_key=_value(env, "signing_key"),
+        log_origin=_origin(_value(env, "log_origin")),
+        witnesses=(witnesses := _witnesses(_value(env, "witnesses"))),
+        witness_quorum=_quorum(_value(env, "witness_quorum") or "0", len(witnesses)),
+        audit_every_s=_audit_every(
+            _value(env, "audit_every_s"), DEMO_AUDIT_EVERY_S if demo else DEFAULT_AUDIT_EVERY_S
+        ),
     )
 
 
@@ -277,26 +340,92 @@ def _secret(env: Mapping[str, str], setting: str) -> bytes | None:
     return text.encode()
 
 
+def _key(env: Mapping[str, str], setting: str) -> bytes:
+    """Read a key of 32 bytes in hex digits; empty where it is not set."""
+    text = _value(env, setting)
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if text and len(key) != KEY_BYTES:
+        raise SettingsError(
+            f"{ENVIRONMENT[setting]} must be {2 * KEY_BYTES} hex digits,"
+            " for example from `openssl rand -hex 32`"
+        )
+    return key
+
+
+def _origin(text: str) -> str:
+    """Check the name of a log as C2SP wants it: no space, no plus sign."""
+    if any(character.isspace() or character in "+\0" for character in text):
+        raise SettingsError(
+            f"{ENVIRONMENT['log_origin']} must be like example.org/log, without spaces or `+`"
+        )
+    return text
+
+
+def _witnesses(text: str) -> tuple[WitnessAddress, ...]:
+    """Read `vkey url` pairs with commas between them."""
+    found = []
+    for pair in filter(None, (part.strip() for part in text.split(","))):
+        vkey, _, url = pair.partition(" ")
+        url = url.strip().rstrip("/")
+        if vkey.count("+") < 2 or urlsplit(url).scheme not in {"http", "https"}:  # noqa: PLR2004 - name+id+key
+            raise SettingsError(
+                f"{ENVIRONMENT['witnesses']} must be like NAME+ID+KEY https://witness.example,"
+                " with commas between several"
+            )
+        found.append(WitnessAddress(vkey, url))
+    if len({witness.vkey for witness in found}) < len(found):
+        raise SettingsError(f"{ENVIRONMENT['witnesses']} names a witness twice")
+    return tuple(found)
+
+
+def _quorum(text: str, witnesses: int) -> int:
+    if not text.isdecimal() or int(text) > witnesses:
+        raise SettingsError(
+            f"{ENVIRONMENT['witness_quorum']} must be a number from 0 to that of the witnesses,"
+            f" {witnesses}"
+        )
+    return int(text)
+
+
+def _audit_every(text: str, default_s: int) -> int:
+    """Read hours, as a decimal number, into seconds; 0: never."""
+    if not text:
+        return default_s
+    if not text.replace(".", "", 1).isdecimal():
+        raise SettingsError(
+            f"{ENVIRONMENT['audit_every_s']} must be a number of hours, such as 24 or 0.5"
+        )
+    return int(float(text) * HOUR_S)
+
+
 def _kept_secret(path: Path) -> bytes:
-    """Read the secret kept in this file, made on first use.
+    """Read the secret kept in this file, made on first use."""
+    kept = kept_text(path, lambda: secrets.token_hex(32))
+    if len(kept) < SECRET_MIN_CHARACTERS:
+        raise SettingsError(f"{path} does not hold a secret; remove it to have a new one made")
+    return kept.encode()
+
+
+def kept_text(path: Path, make: Callable[[], str]) -> str:
+    """Read the one line kept in this file, made on first use and readable by its owner alone.
 
     Written to a name of its own and linked into place, so that of several first processes all
-    end with the same whole secret.
+    end with the same whole line.
     """
     if not path.exists():
         own = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         descriptor = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
+            file.write(make())
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):  # another process was first: its secret counts
+        with contextlib.suppress(FileExistsError):  # another process was first: its line counts
             path.hardlink_to(own)
         own.unlink()
-    kept = path.read_text().strip()
-    if len(kept) < SECRET_MIN_CHARACTERS:
-        raise SettingsError(f"{path} does not hold a secret; remove it to have a new one made")
-    return kept.encode()
+    return path.read_text().strip()
 
 
 def _derived(secret: bytes, purpose: bytes) -> bytes:

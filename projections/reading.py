@@ -32,6 +32,9 @@ class Row(Protocol):
         """The fact, as `domain.codec` writes it."""
 
 
+Body: TypeAlias = msgspec.Raw | bytes
+"""A fact as it is stored; a `Raw` keeps alive the piece in which it was read."""
+
 Bodies: TypeAlias = tuple[int, int, list[str], bytes]
 """Stored facts in one piece: the first and the last position, the tags, a JSON list of bodies."""
 
@@ -51,13 +54,14 @@ class LogGapError(Exception):
 
 class Reading(NamedTuple):
     """The facts after a position, in order. `fault` is what is wrong with the one after them, where
-    it cannot be read.
+    it cannot be read. `bodies` are the facts as they are stored, where they were asked for.
     """
 
     after: int
     positions: Sequence[int]
     events: Sequence[AnyEvent]
     fault: UnreadableFactError | None = None
+    bodies: Sequence[Body] = ()
 
     @property
     def last(self) -> int:
@@ -67,14 +71,23 @@ class Reading(NamedTuple):
     def beyond(self, position: int) -> Reading:
         """Those of them that are after another position."""
         start = bisect_right(self.positions, position)
-        return Reading(position, self.positions[start:], self.events[start:], self.fault)
+        return Reading(
+            position,
+            self.positions[start:],
+            self.events[start:],
+            self.fault,
+            self.bodies[start:],
+        )
 
 
 def gapless(
-    after: int, events: Sequence[AnyEvent], fault: UnreadableFactError | None = None
+    after: int,
+    events: Sequence[AnyEvent],
+    fault: UnreadableFactError | None = None,
+    bodies: Sequence[Body] = (),
 ) -> Reading:
     """Facts of which each follows the one before."""
-    return Reading(after, range(after + 1, after + 1 + len(events)), events, fault)
+    return Reading(after, range(after + 1, after + 1 + len(events)), events, fault, bodies)
 
 
 class Facts(Protocol):
@@ -89,19 +102,24 @@ class Tail:
 
     `read(after, limit)` gives the log's rows after a position. `read_bodies` gives the same in one
     piece, where a log can: half the work. What was read last stays in memory for those who come
-    later; who is further behind reads for itself. Any thread may ask.
+    later; who is further behind reads for itself. Any thread may ask. `with_bodies` gives the
+    stored bytes beside the facts, for a fifth more of the work.
     """
 
     def __init__(
         self,
         read: Callable[[int, int], Sequence[Row]],
         read_bodies: Callable[[int, int], Bodies | None] | None = None,
+        *,
+        with_bodies: bool = False,
     ) -> None:
         self._read = read
         self._read_bodies = read_bodies
         self._lock = threading.Lock()
         self._after = 0
         self._events: list[AnyEvent] = []
+        self._with_bodies = with_bodies
+        self._bodies: list[Body] = []
 
     def after(self, position: int, limit: int) -> Reading:
         """Up to `limit` facts after a position. Raises LogGapError, and what reading raises."""
@@ -113,21 +131,27 @@ class Tail:
     def _ahead(self, position: int, limit: int) -> Reading:
         """Read from memory, and from there on from the log."""
         known, start = self._events, position - self._after
+        bodies = self._bodies
         if start > len(known):
             known.clear()
+            bodies.clear()
             self._after, start = position, 0
         missing = limit - (len(known) - start)
         fault = None
         if missing > 0:
             more = self._fresh(self._after + len(known), missing)
             known += more.events
+            bodies += more.bodies
             fault = more.fault
-        events = known[start : start + limit]
+        found = gapless(
+            position, known[start : start + limit], fault, bodies[start : start + limit]
+        )
         spare = len(known) - max(KEPT, limit)
         if spare > 0:
             del known[:spare]
+            del bodies[:spare]
             self._after += spare
-        return gapless(position, events, fault)
+        return found
 
     def _fresh(self, after: int, limit: int) -> Reading:
         if self._read_bodies is not None:
@@ -137,17 +161,24 @@ class Tail:
             first, last, tags, joined = bodies
             events = _decoded_at_once(tags, joined)
             if events is not None and (first, last) == (after + 1, after + len(events)):
-                return gapless(after, events)
+                return gapless(after, events, None, self._kept(joined))
         rows = self._read(after, limit)
         for expected, row in enumerate(rows, after + 1):
             if row.position != expected:
                 raise LogGapError(f"the log goes on at {row.position}, not at {expected}")
         joined = b"[%b]" % b",".join([row.body for row in rows])
         events = _decoded_at_once([row.tag for row in rows], joined)
-        return _one_by_one(after, rows) if events is None else gapless(after, events)
+        if events is None:
+            return _one_by_one(after, rows, with_bodies=self._with_bodies)
+        return gapless(after, events, None, self._kept(joined))
+
+    def _kept(self, joined: bytes) -> Sequence[Body]:
+        """The stored bytes, each by itself, where somebody wants them."""
+        return _raws.decode(joined) if self._with_bodies else ()
 
 
 _list: Final[msgspec.json.Decoder[list[AnyEvent]]] = msgspec.json.Decoder(list[AnyEvent])
+_raws: Final[msgspec.json.Decoder[list[msgspec.Raw]]] = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def _decoded_at_once(tags: Sequence[str], joined: bytes) -> list[AnyEvent] | None:
@@ -159,14 +190,15 @@ def _decoded_at_once(tags: Sequence[str], joined: bytes) -> list[AnyEvent] | Non
     return events if [TAGS[type(event)] for event in events] == tags else None
 
 
-def _one_by_one(after: int, rows: Sequence[Row]) -> Reading:
+def _one_by_one(after: int, rows: Sequence[Row], *, with_bodies: bool) -> Reading:
     """The facts up to the first that cannot be read, and what is wrong with that one."""
     events: list[AnyEvent] = []
+    bodies = [row.body for row in rows] if with_bodies else []
     for row in rows:
         try:
             events.append(decode(row.tag, row.body))
         except (UnknownEventError, CorruptEventError) as fault:
             unreadable = UnreadableFactError(row.position, fault)
             unreadable.__cause__ = fault
-            return gapless(after, events, unreadable)
-    return gapless(after, events)
+            return gapless(after, events, unreadable, bodies[: len(events)])
+    return gapless(after, events, None, bodies)

@@ -1,124 +1,40 @@
-"""`tributary audit …`: what is typed, and what is printed.
-
-With `--json` standard output holds one line, the object; else it holds text for people. Progress
-goes to standard error, where that is a terminal. Exit code 0: all is well; 1: something was found;
-2: the question could not be answered.
+"""`tributary audit …`: what is typed, and what is printed. What the commands share is in
+`app.audit.commanding`.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
-from functools import wraps
+import time
+from contextlib import closing
 from pathlib import Path
-from typing import NoReturn, ParamSpec, Protocol
 
 import click
-import msgspec
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
 from app.audit import explain, show, verify
+from app.audit.commanding import (
+    AT,
+    CAMPAIGN,
+    FOUND,
+    WORKERS,
+    Options,
+    log_of,
+    pace,
+    print_found,
+    progress_bar,
+    told,
+)
+from app.audit.last import LastReplay, LastVerify, keep_replay, keep_verify
 from app.audit.moments import position_of
-from app.audit.progress import Progress
-from app.audit.reader import AuditLog, CannotAudit, LogPlace
-from app.log import UnreadableEvent
+from app.audit.reader import AuditLog
 
-P = ParamSpec("P")
+__all__ = ["audit", "log_of"]
 
-FOUND = 1
-CANNOT = 2
-
-
-class Places(Protocol):
-    """Where the files are; the settings know."""
-
-    @property
-    def database_url(self) -> str:
-        """The PostgreSQL database that holds the event log; empty where it is a file."""
-
-    @property
-    def log_path(self) -> Path:
-        """The event log's file."""
-
-    @property
-    def views_path(self) -> Path:
-        """The read models."""
-
-    @property
-    def test_bank_path(self) -> Path:
-        """The test bank's books."""
-
-
-class Options(Protocol):
-    """What the global options say; `ctx.obj` of every command here."""
-
-    @property
-    def settings(self) -> Places:
-        """The settings."""
-
-    only_reads: bool
-    """Whether nothing may be made on the disk."""
-
-    @property
-    def json(self) -> bool:
-        """Whether the last line of standard output is one JSON object."""
-
-
-def _told(command: Callable[P, None]) -> Callable[P, None]:
-    """End with a sentence and exit code 2 where the question cannot be answered."""
-
-    @wraps(command)
-    def told(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except (CannotAudit, UnreadableEvent) as fault:
-            _stop(str(fault))
-        except sqlite3.Error as fault:
-            _stop(f"A file cannot be read: {fault}.")
-
-    return told
-
-
-def _stop(sentence: str) -> NoReturn:
-    click.echo(f"Error: {sentence}", err=True)
-    sys.exit(CANNOT)
-
-
-@contextmanager
-def _progress(doing: str) -> Iterator[Progress]:
-    """A bar on standard error, where that is a terminal."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(doing, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _print(options: Options, value: object, lines: Iterable[str]) -> None:
-    """Print the object for a machine, or the lines for a person."""
-    if options.json:
-        click.echo(msgspec.json.encode(value))
-    else:
-        for line in lines:
-            click.echo(line)
-
-
-def log_of(places: Places) -> LogPlace:
-    """Where the settings say that the log is."""
-    return places.database_url or places.log_path
-
-
-def _pace(events: int, seconds: float) -> str:
-    return f"{events:,} events in {seconds:,.1f} s, {events / max(seconds, 1e-9):,.0f} a second"
+_KEEP = click.option(
+    "--keep",
+    is_flag=True,
+    help="Keep the result as audit.json in the data directory, for the audit page.",
+)
 
 
 @click.group()
@@ -128,67 +44,95 @@ def audit(options: Options) -> None:
     options.only_reads = True
 
 
-_WORKERS = click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    help="In how many processes; as many as there are processors where nothing is said.",
-)
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 @audit.command("verify")
-@_WORKERS
+@AT
+@_KEEP
+@WORKERS
 @click.pass_obj
-@_told
-def verify_all(options: Options, workers: int | None) -> None:
+@told
+def verify_all(options: Options, moment: str | None, workers: int | None, *, keep: bool) -> None:
     """Check the rules at every position, the books, and ours against the provider's."""
-    places = options.settings
-    with _progress("Verifying") as progress:
-        found, seconds = verify.verify(log_of(places), places.test_bank_path, progress, workers)
-    click.echo(_pace(found.events, seconds), err=options.json)
-    _print(options, found, verify.describe(found))
+    settings = options.settings
+    with progress_bar("Verifying") as progress:
+        found, effort = verify.verify(
+            log_of(settings), settings.test_bank_path, progress, workers, moment=moment
+        )
+    click.echo(pace(found.events, effort.seconds), err=options.json)
+    print_found(options, found, verify.describe(found))
+    if keep:
+        last = LastVerify(
+            at=_now_ms(),
+            position=effort.position,
+            ok=found.ok,
+            violations=effort.by_kind.total(),
+            seconds=effort.seconds,
+        )
+        keep_verify(settings.last_audit_path, last, effort.by_kind, found.violations)
     if not found.ok:
         sys.exit(FOUND)
 
 
 @audit.command("replay")
-@_WORKERS
+@AT
+@_KEEP
+@WORKERS
 @click.pass_obj
-@_told
-def replay_views(options: Options, workers: int | None) -> None:
-    """Make the read models anew from the log and compare them with the live ones."""
+@told
+def replay_views(options: Options, moment: str | None, workers: int | None, *, keep: bool) -> None:
+    """Make the read models anew from the log and compare them with the live ones.
+
+    With --at they are made up to there, and compared where the live ones stand there, too; a digest
+    of every table is printed, for another run or another machine to compare.
+    """
     from app.audit import replay  # noqa: PLC0415 - the other commands need no views
 
-    places = options.settings
-    with _progress("Replaying") as progress:
-        found, effort = replay.replay(log_of(places), places.views_path, progress, workers)
-    click.echo(_pace(found.events, effort.seconds), err=options.json)
-    _print(options, found, replay.describe(found, effort))
+    settings = options.settings
+    with progress_bar("Replaying") as progress:
+        found, effort = replay.replay(
+            log_of(settings),
+            settings.views_path,
+            progress,
+            workers,
+            moment=moment,
+            with_digest=keep,
+        )
+    click.echo(pace(found.events, effort.seconds), err=options.json)
+    print_found(options, found, replay.describe(found, effort))
+    if keep:
+        last = LastReplay(
+            at=_now_ms(),
+            position=effort.position,
+            identical=found.identical,
+            seconds=effort.seconds,
+            digest=found.digest,
+        )
+        keep_replay(settings.last_audit_path, last)
     if not found.identical:
         sys.exit(FOUND)
 
 
-_CAMPAIGN = click.argument("campaign")
-_AT = click.option("--at", "moment", metavar="POSITION|TIME", help="As it was then; UTC.")
-
-
 @audit.command("explain")
-@_CAMPAIGN
+@CAMPAIGN
 @click.argument("number", type=click.Choice(explain.NUMBERS))
-@_AT
+@AT
 @click.pass_obj
-@_told
+@told
 def explain_number(
     options: Options, campaign: str, number: explain.Number, moment: str | None
 ) -> None:
     """List the events behind a NUMBER of a CAMPAIGN (its id, or the beginning of it)."""
-    places = options.settings
-    with closing(AuditLog(log_of(places))) as log:
+    settings = options.settings
+    with closing(AuditLog(log_of(settings))) as log:
         campaign_id = log.campaign_named(campaign)
         # First the page, then the log: so the page has read no further than we do.
-        shown = None if moment else _shown(log, places.views_path, campaign_id, number)
+        shown = None if moment else _shown(log, settings.views_path, campaign_id, number)
         position = position_of(log, moment)
         found = explain.explain(log, campaign_id, number, position, shown)
-    _print(options, found, explain.describe(found))
+    print_found(options, found, explain.describe(found))
     if found.page is not None and not found.page.agrees:
         sys.exit(FOUND)
 
@@ -204,13 +148,13 @@ def _shown(
 
 
 @audit.command("show")
-@_CAMPAIGN
-@_AT
+@CAMPAIGN
+@AT
 @click.pass_obj
-@_told
+@told
 def show_campaign(options: Options, campaign: str, moment: str | None) -> None:
     """Print a CAMPAIGN (its id, or the beginning of it) as it was at a position or a time."""
     with closing(AuditLog(log_of(options.settings))) as log:
         position = position_of(log, moment)
         then = show.campaign_at(log, log.campaign_named(campaign), position)
-    _print(options, then, show.describe(then))
+    print_found(options, then, show.describe(then))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any, Final, Literal
 
+import msgspec
 from msgspec import Struct
 
 _PAGE: Final = 1_000
@@ -79,6 +81,23 @@ def count_rows(connection: sqlite3.Connection) -> tuple[int, int]:
         (count,) = connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()  # noqa: S608
         rows += count
     return len(names), rows
+
+
+def digests(connection: sqlite3.Connection, leaving_out: frozenset[str]) -> dict[str, str]:
+    """The SHA-256 of each table's rows in hex digits, by its name: of a JSON array of each row on a
+    line of its own, in the order of the table's key.
+    """
+    found = {}
+    encoder = msgspec.json.Encoder()
+    for name, table in tables_of(connection).items():
+        if name in leaving_out:
+            continue
+        digest = hashlib.sha256()
+        rows = connection.execute(table.query)
+        while page := rows.fetchmany(_PAGE):
+            digest.update(encoder.encode_lines(page))
+        found[name] = digest.hexdigest()
+    return found
 
 
 def differences(live: sqlite3.Connection, replayed: sqlite3.Connection) -> Iterator[Difference]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 from msgspec import Struct
@@ -14,8 +15,8 @@ class Finding(Struct, frozen=True):
     """One violation: of which rule, at which event, and what is wrong.
 
     `rule` is `rule 1` to `rule 13` of the rule book, or names what else is checked: `positions`,
-    `versions`, `columns`, `bytes`, `keys`, `provider`. `position` is None and `stream` empty where
-    no one event is to blame.
+    `versions`, `columns`, `bytes`, `keys`, `provider`, `leaf`, `tree`, `checkpoint`, `fork`.
+    `position` is None and `stream` empty where no one event is to blame.
     """
 
     rule: str
@@ -30,15 +31,20 @@ class Finding(Struct, frozen=True):
 
 
 class Findings:
-    """Everything found so far: how many there are, and the first thousand in full.
+    """Everything found so far: how many there are of each kind, and the first thousand in full.
 
     What is wrong with the whole comes first, then all in the order of the log, whoever found it.
     """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.by_kind: Counter[str] = Counter()
         self._of_the_whole: list[Finding] = []
         self._placed: list[Finding] = []
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self.by_kind.total()
 
     @property
     def listed(self) -> list[Finding]:
@@ -55,7 +61,7 @@ class Findings:
 
     def take(self, others: Findings) -> None:
         """Take over what somebody else found of other streams."""
-        self.count += others.count
+        self.by_kind += others.by_kind
         self._of_the_whole += others._of_the_whole
         self._placed += others._placed
         self._placed.sort(key=lambda found: found.position or 0)
@@ -63,7 +69,7 @@ class Findings:
 
     def add(self, rule: str, sentence: str, position: int | None = None, stream: str = "") -> None:
         """Note one violation; those at places are found in the order of the log."""
-        self.count += 1
+        self.by_kind[rule] += 1
         kept = self._of_the_whole if position is None else self._placed
         if len(kept) < LISTED:
             kept.append(Finding(rule, position, stream, sentence))

@@ -16,18 +16,18 @@ def time_ms(text: str) -> int:
     return (moment - EPOCH) // MILLISECOND
 
 
-def position_of(log: AuditLog, moment: str | None) -> int:
+def position_of(log: AuditLog, moment: str | None, first: int = 1) -> int:
     """Return the position that a person means: a number, the last one at a time, or the last.
 
-    Raises CannotAudit where the text is neither, or the log does not reach so far.
+    `first` is 0 where the place before the first event can be meant, too. Raises CannotAudit where the text is neither, or the log does not reach so far.
     """
     last, _ = log.last()
     if moment is None:
         return last
     if moment.isdecimal():
         position = int(moment)
-        if not 1 <= position <= last:
-            raise CannotAudit(f"There is no position {position}: the log holds 1 to {last:,}.")
+        if not first <= position <= last:
+            raise CannotAudit(f"There is no position {position}: the log holds {first} to {last:,}.")
         return position
     try:
         at = time_ms(moment)

@@ -29,11 +29,12 @@ _LOST_KEYS: Final = """
     LEFT JOIN streams s ON s.id = k.stream
     LEFT JOIN events f ON f.position = k.position
     LEFT JOIN events l ON l.position = k.position + k.count - 1
-    WHERE s.name IS NULL
+    WHERE (s.name IS NULL
         OR k.count < 0
         OR (k.count > 0 AND (f.stream {other} k.stream OR f.version {other} k.version
             OR l.stream {other} k.stream OR l.version {other} k.version + k.count - 1))
-        OR (k.count = 0 AND k.position > 0 AND f.position IS NULL)
+        OR (k.count = 0 AND k.position > 0 AND f.position IS NULL))
+        AND (k.position <= ? OR ? = 0)
     ORDER BY k.position, k.key"""
 
 
@@ -84,11 +85,14 @@ def _stream_at(log: AuditLog, position: int) -> str:
 # --- Keys ----------------------------------------------------------------------------------------
 
 
-def check_keys(log: AuditLog, findings: Findings) -> None:
-    """Find idempotency keys that lead to no event, or to those of another stream."""
+def check_keys(log: AuditLog, findings: Findings, up_to: int | None = None) -> None:
+    """Find idempotency keys that lead to no event, or to those of another stream; those that lead
+    beyond `up_to` are left out.
+    """
+    until, whole = (0, 0) if up_to is None else (up_to, 1)
     source = log.source
     statement = _LOST_KEYS.format(hex_of_key=source.hex_of_key, other=source.nothing_else)
-    for key, position, version, count, stream in source.rows(statement):
+    for key, position, version, count, stream in source.rows(statement, until, whole):
         sentence = (
             f"The idempotency key with the hash {key[:16].lower()}… leads to {count} events from"
             f" version {version}, which are not there."

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from app.audit.findings import Finding, Findings
 from app.audit.gathered import money_in
+from app.audit.moments import position_of
 from app.audit.order import check_keys, check_order, check_pledge_ids
 from app.audit.progress import Progress, unseen
 from app.audit.reader import AuditLog, LogPlace
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 class Verified(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What `audit verify` found. `violations` are the first thousand; `count` is how many there
     are, where that is more. `in_flight` are movements that only one of the two books has, and
-    nothing is wrong; `in_flight_count` how many, where that is more than are listed.
+    nothing is wrong; `in_flight_count` how many, where that is more than are listed. `left_out`
+    says what was not looked at, and why.
     """
 
     events: int
@@ -35,6 +37,17 @@ class Verified(Struct, frozen=True, kw_only=True, omit_defaults=True):
     count: int = 0
     in_flight: list[Finding] = []
     in_flight_count: int = 0
+    left_out: list[str] = []
+
+
+class Effort(Struct, frozen=True):
+    """What a verification took: seconds, up to which position, and how many findings of each kind
+    there are.
+    """
+
+    seconds: float
+    position: int
+    by_kind: dict[str, int]
 
 
 def verify(
@@ -42,26 +55,33 @@ def verify(
     bank_path: Path,
     progress: Progress = unseen,
     workers: int | None = None,
-) -> tuple[Verified, float]:
+    *,
+    moment: str | None = None,
+) -> tuple[Verified, Effort]:
     """Verify a log, and our books against the test bank's where its file is there.
 
     `workers` is in how many processes; by default as many as there are processors, where that is
-    worth while. Returns what was found, and the seconds it took. Raises CannotAudit where there is
-    no log, and at a fact that this code does not know.
+    worth while. With a `moment`, a position or a time, the log is gone over up to there. Raises
+    CannotAudit where there is no log or no such moment, and at a fact that this code does not know.
     """
     began = time.perf_counter()
     findings, in_flight = Findings(), Findings()
+    left_out: list[str] = []
     with ExitStack() as opened:
         log = opened.enter_context(closing(AuditLog(log_place)))
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="tributary-audit-")))
-        bank = _bank(bank_path, folder / "bank.db", log, findings)
-        up_to, _ = log.last()
+        bank = None
+        if moment is None:
+            bank = _bank(bank_path, folder / "bank.db", log, findings)
+        elif bank_path.is_file():
+            left_out.append("The bank's books are those of now: they were not compared.")
+        up_to = position_of(log, moment)
         plan = _Plan(log_place, up_to, folder, workers or workers_for(up_to), bank is not None)
         shares, passed = _passed(plan, progress)
         gathered = [share.gathered for share in shares]
         balances = _balances(passed)
         check_order(log, gathered, up_to, findings)
-        check_keys(log, findings)
+        check_keys(log, findings, None if moment is None else up_to)
         check_pledge_ids(log, gathered, findings)
         _check_zero_sums(balances, findings)
         if bank is not None:
@@ -77,8 +97,9 @@ def verify(
         count=findings.unlisted,
         in_flight=in_flight.listed,
         in_flight_count=in_flight.unlisted,
+        left_out=left_out,
     )
-    return found, time.perf_counter() - began
+    return found, Effort(time.perf_counter() - began, up_to, dict(findings.by_kind))
 
 
 class _Plan(NamedTuple):
@@ -147,4 +168,5 @@ def describe(found: Verified) -> Iterator[str]:
         yield f"in flight: {movement.sentence}"
     if found.in_flight_count:
         yield f"… {found.in_flight_count:,} movements in flight in all"
+    yield from found.left_out
     yield "No rule is broken." if found.ok else "Something is wrong."

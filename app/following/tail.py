@@ -16,9 +16,9 @@ class Rows(Protocol):
         """Up to `limit` rows after a position, in order."""
 
 
-def tail_of(log: SQLiteLog | PostgresLog) -> Tail:
-    """The tail of a log, read in the cheapest way it has."""
-    return Tail(log.read, log.read_bodies)
+def tail_of(log: SQLiteLog | PostgresLog, *, with_bodies: bool = False) -> Tail:
+    """The tail of a log, read in the cheapest way it has; perhaps with the facts as stored."""
+    return Tail(log.read, log.read_bodies, with_bodies=with_bodies)
 
 
 def require_readable(log: Rows, reading: Reading) -> None:

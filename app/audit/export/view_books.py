@@ -1,0 +1,161 @@
+"""What the read models say that each account holds: four of their tables, each by its own sums.
+
+The journal keeps a balance of each account and, apart from it, every posting; the campaign pages
+keep what is held, on its way and owed for each campaign; the pledges keep what is left of each. All
+is read in one transaction, so it is of one position.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from app.audit.live_views import checkpoints
+from app.audit.reader import CannotAudit, open_for_reading
+from domain import ledger
+from projections import pledges
+from projections.campaign_pages import PAGES
+from projections.journal import ACCOUNTS, ENTRIES, MOST_LINES, PLACES, POSTINGS
+from projections.pledges import CAMPAIGNS, PLEDGES
+from projections.runner import PLEDGES as PLEDGES_NAME
+from projections.runner import PROJECTIONS
+
+
+class Account(NamedTuple):
+    """An account that the journal posted to: in which currencies, and since when (ms UTC)."""
+
+    name: str
+    currencies: tuple[str, ...]
+    opened_at: int
+
+
+class Balance(NamedTuple):
+    """What an account holds in minor units, debits positive, and the table that says so.
+
+    A `whole` balance is of all accounts under this name.
+    """
+
+    account: str
+    currency: str
+    amount_minor: int
+    view: str
+    whole: bool = False
+
+
+class ViewBooks(Struct, frozen=True):
+    """The books as views have them at a position, by name."""
+
+    position: int
+    accounts: list[Account]
+    balances: list[Balance]
+
+    @property
+    def currencies(self) -> list[str]:
+        """Every currency that was posted in."""
+        return sorted({each for account in self.accounts for each in account.currencies})
+
+
+def standing(path: Path, log_id: str) -> int:
+    """The position where the views stand. Raises CannotAudit as `books_of` does."""
+    with closing(open_for_reading(path)) as views:
+        return _standing(views, log_id)
+
+
+def books_of(path: Path, log_id: str, campaigns: Sequence[str] = ()) -> ViewBooks:
+    """Read the books from a file of views: what some campaigns posted, or all.
+
+    Raises CannotAudit where the views do not stand at one position of this log, or were written by
+    another version of Tributary.
+    """
+    with closing(open_for_reading(path)) as views:
+        views.execute("BEGIN")
+        position = _standing(views, log_id)
+        ask = _asking(views, campaigns)
+        posted = list(_posted(ask))
+        accounts = _accounts(views, {balance.account for balance in posted})
+        found = [*_kept(ask), *posted, *_shown(ask), *_left(ask)]
+    known = {account.name for account in accounts}
+    # A campaign without money has a page, too: only a page that claims some is worth a line.
+    balances = [each for each in found if each.amount_minor or each.account in known]
+    return ViewBooks(position, accounts, sorted(balances))
+
+
+_VERSIONS: Final = {PLEDGES_NAME: pledges.VERSION} | {each.name: each.version for each in PROJECTIONS}
+
+
+def _standing(views: sqlite3.Connection, log_id: str) -> int:
+    stands = checkpoints(views, log_id)
+    if any(_VERSIONS.get(name) != version for name, version, _ in stands):
+        raise CannotAudit(
+            "The views were written by another version of Tributary: run `tributary rebuild`."
+        )
+    positions = {checkpoint.position for checkpoint in stands}
+    if len(positions) > 1:
+        raise CannotAudit("The views do not all stand at one position: run `tributary rebuild`.")
+    return positions.pop()
+
+
+# --- The accounts --------------------------------------------------------------------------------
+
+_ACCOUNTS: Final = f"""
+    SELECT a.name, a.currency, e.at FROM {ACCOUNTS.table.name} a
+    JOIN {ENTRIES.name} e ON e.position = a.number / {MOST_LINES}
+    ORDER BY a.name, a.currency"""  # noqa: S608 - names of ours
+
+
+def _accounts(views: sqlite3.Connection, posted: set[str]) -> list[Account]:
+    """Those that were posted to, and over a campaign's own the one that holds them."""
+    found: dict[str, Account] = {}
+    for name, currency, at in views.execute(_ACCOUNTS):
+        if name not in posted:
+            continue
+        campaign, _, own = name.rpartition(":")
+        for each in (campaign, name) if own in _OF_CAMPAIGN else (name,):
+            _, currencies, opened_at = found.get(each, Account(each, (), at))
+            found[each] = Account(
+                each, (*dict.fromkeys((*currencies, currency)),), min(opened_at, at)
+            )
+    return sorted(found.values())
+
+
+_OF_CAMPAIGN: Final = ("Held", "Payout")
+
+
+# --- Their balances ------------------------------------------------------------------------------
+
+_Ask = Callable[[str, str], Iterator[Any]]
+"""Answers a query in which `{of}` stands for the choice of campaigns by a column."""
+
+_KEYS: Final = f"""
+    SELECT json_group_array(key) FROM {CAMPAIGNS.table.name}
+    WHERE campaign_id IN (SELECT value FROM json_each(?))"""  # noqa: S608 - a name of ours
+
+
+def _asking(views: sqlite3.Connection, campaigns: Sequence[str]) -> _Ask:
+    if not campaigns:
+        return lambda query, _: views.execute(query.format(of=""))
+    ((keys,),) = views.execute(_KEYS, (msgspec.json.encode(campaigns).decode(),))
+    of = "WHERE {} IN (SELECT value FROM json_each(?))"
+    return lambda query, column: views.execute(query.format(of=of.format(column)), (keys,))
+
+
+_KEPT: Final = f"SELECT name, currency, balance_minor FROM {ACCOUNTS.table.name} {{of}}"  # noqa: S608 - the same
+
+
+def _kept(ask: _Ask) -> Iterator[Balance]:
+    """Each account's balance; of some campaigns, those of their own accounts."""
+    for name, currency, balance_minor in ask(_KEPT, "campaign"):
+        yield Balance(name, currency, balance_minor, "journal_accounts")
+
+
+_POSTED: Final = f"""
+    SELECT a.name, a.currency, sums.amount_minor FROM (
+        SELECT p.account AS number, sum(p.amount_minor) AS amount_minor
+        FROM {{from_}} {{of}} GROUP BY p.account
+    ) sums JOIN {ACCOUNTS.table.name} a ON a.number = sums.number"""  # noqa: S608 - the same

@@ -1,0 +1,1 @@
+"""How the books stand: what was checked last, who witnessed it, and how anybody checks it."""

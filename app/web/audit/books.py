@@ -1,0 +1,188 @@
+"""What an audit page shows: the last audit that was kept, and the last checkpoint that is public."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct
+
+from app.audit.last import LastAudit, read_last
+from app.transparency.checkpoint import CheckpointError, open_checkpoint
+from app.transparency.note import NoteError, VerifierKey
+from app.web.audit.words import ALWAYS, OF_THE_TREE, RULES
+from app.wiring import Platform
+
+_logger = logging.getLogger(__name__)
+
+
+class Witnessed(Struct, frozen=True):
+    """A witness that cosigned a checkpoint, and when, ms UTC."""
+
+    name: str
+    at: int
+
+
+class PublicCheckpoint(Struct, frozen=True):
+    """The newest checkpoint that is published. `key` is the log's verifier key, `asked` the names
+    of the witnesses that are asked, `quorum` how many of them have to sign before it is published.
+    """
+
+    origin: str
+    size: int
+    root: bytes
+    at: int
+    key: str
+    witnessed: tuple[Witnessed, ...]
+    asked: tuple[str, ...]
+    quorum: int
+
+    @property
+    def root_text(self) -> str:
+        """The root as the checkpoint writes it."""
+        return base64.b64encode(self.root).decode()
+
+
+class Check(Struct, frozen=True):
+    """Something that is checked: `kind` as findings call it, `broken` how often it does not hold;
+    None where it was not looked at.
+    """
+
+    kind: str
+    number: int
+    broken: int | None
+
+
+class Seal(Struct, frozen=True):
+    """The last audit found nothing: when it was, ms UTC, and up to which position."""
+
+    at: int
+    position: int
+
+
+class Books(Struct, frozen=True, kw_only=True):
+    """How the books stand. `position` is the log's last; `fault` why the log's signer stands still."""
+
+    last: LastAudit
+    position: int
+    checkpoint: PublicCheckpoint | None = None
+    fault: str = ""
+
+    @property
+    def seal(self) -> Seal | None:
+        """What the seal says; None where it may not be shown."""
+        return None if self.fault else seal_of(self.last)
+
+    @property
+    def since(self) -> int:
+        """How many events came since the last verification."""
+        verified = self.last.verify.position if self.last.verify else 0
+        return max(0, self.position - verified)
+
+    @property
+    def rules(self) -> list[Check]:
+        """The thirteen rules with what the last verification found."""
+        looked = self.last.verify is not None
+        return [
+            Check(f"rule {number}", number, self.last.rules.get(number, 0) if looked else None)
+            for number in range(1, len(RULES) + 1)
+        ]
+
+    @property
+    def others(self) -> list[Check]:
+        """What else was checked; what was found is always among it."""
+        verified, found = self.last.verify, self.last.others
+        looked = {*ALWAYS, *(OF_THE_TREE if verified and verified.tree else ())}
+        kinds = dict.fromkeys((*ALWAYS, *OF_THE_TREE, *found))
+        return [
+            Check(kind, 0, found.get(kind, 0) if verified and kind in looked | {*found} else None)
+            for kind in kinds
+        ]
+
+
+def seal_of(last: LastAudit) -> Seal | None:
+    """The seal of an audit of which both halves ran and found nothing."""
+    verified, replayed = last.verify, last.replay
+    if verified is None or replayed is None or not verified.ok or not replayed.identical:
+        return None
+    return Seal(max(verified.at, replayed.at), min(verified.position, replayed.position))
+
+
+# --- The file that is kept -----------------------------------------------------------------------
+
+_kept: Final[dict[Path, tuple[tuple[int, int], LastAudit]]] = {}
+
+
+def last_audit(path: Path) -> LastAudit:
+    """The last audit, read anew where its file was replaced."""
+    try:
+        found = path.stat()
+    except OSError:
+        return LastAudit()
+    mark = found.st_ino, found.st_mtime_ns
+    known = _kept.get(path)
+    if known is None or known[0] != mark:
+        known = _kept[path] = mark, read_last(path)
+    return known[1]
+
+
+def shown_seal(platform: Platform) -> Seal | None:
+    """The seal for any page; None where the books were not found in order, or the log is in doubt."""
+    if platform.standing().fork or _fault(platform):
+        return None
+    return seal_of(last_audit(platform.settings.last_audit_path))
+
+
+# --- All of it -----------------------------------------------------------------------------------
+
+
+async def books_of(platform: Platform) -> Books:
+    """How the books of a platform stand now."""
+    return await asyncio.to_thread(_books, platform)
+
+
+def _books(platform: Platform) -> Books:
+    position, _ = platform.log.last()
+    return Books(
+        last=last_audit(platform.settings.last_audit_path),
+        position=position,
+        checkpoint=_checkpoint(platform),
+        fault=platform.standing().fork or _fault(platform),
+    )
+
+
+def _fault(platform: Platform) -> str:
+    transparency: Any = getattr(platform, "transparency", None)
+    return str(transparency.fault or "") if transparency is not None else ""
+
+
+def _checkpoint(platform: Platform) -> PublicCheckpoint | None:
+    """The newest published checkpoint, with the names of those who vouch for it."""
+    transparency: Any = getattr(platform, "transparency", None)
+    if transparency is None:
+        return None
+    published, tree = transparency.published(), transparency.store.tree()
+    if published is None or tree is None:
+        return None
+    settings = platform.settings
+    try:
+        witnesses = [VerifierKey.parse(witness.vkey) for witness in settings.witnesses]
+        opened = open_checkpoint(published.note, VerifierKey.parse(tree.vkey), witnesses)
+    except (CheckpointError, NoteError):
+        _logger.exception("the published checkpoint cannot be read")
+        return None
+    return PublicCheckpoint(
+        origin=opened.checkpoint.origin,
+        size=opened.checkpoint.size,
+        root=opened.checkpoint.root,
+        at=published.at,
+        key=tree.vkey,
+        witnessed=tuple(
+            Witnessed(signed.key.name, (signed.at_s or 0) * 1000) for signed in opened.witnessed
+        ),
+        asked=tuple(witness.name for witness in witnesses),
+        quorum=settings.witness_quorum,
+    )
