@@ -26,6 +26,8 @@ from app.metrics.counting import count_refused, counted
 from app.payments.test_bank.pages import test_bank_router
 from app.web.accounts.routes import HANDLERS as ACCOUNTS
 from app.web.admission import Admission, Page, admit
+from app.web.audit.books import shown_seal
+from app.web.audit.routes import HANDLERS as AUDIT
 from app.web.backer.abuse import PaymentWatch
 from app.web.backer.routes import HANDLERS as BACKER
 from app.web.creator.routes import HANDLERS as CREATOR
@@ -34,6 +36,7 @@ from app.web.discover.routes import HANDLERS as DISCOVER
 from app.web.failing import answer_failure
 from app.web.heads import answer_heads
 from app.web.language import of_request, speak, speaking
+from app.web.log_openings import HANDLERS as LOG_OPENINGS
 from app.web.mail.routes import HANDLERS as MAIL
 from app.web.public.page_cache import kept_pages
 from app.web.public.routes import HANDLERS as PUBLIC
@@ -60,6 +63,7 @@ COMPRESSION: Final = CompressionConfig(backend="gzip", gzip_compress_level=6, ex
 PAGES: Final = (
     static_file,
     *DISCOVER,
+    *AUDIT,
     *PUBLIC,
     *BACKER,
     *ACCOUNTS,
@@ -82,11 +86,13 @@ def create_app(platform: Platform) -> Litestar:
         secure=settings.public_url.startswith("https:"),
         clock=platform.clock,
     )
+    templates.globals["shown_seal"] = partial(shown_seal, platform)
     site = Site(platform, visitors, templates)
     application = Litestar(
         route_handlers=[
             _api(platform),
             metrics_router(platform),
+            *LOG_OPENINGS,
             Router(
                 "/",
                 route_handlers=[

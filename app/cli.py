@@ -19,6 +19,8 @@ from app.cli_backup import accept_restore, backup
 from app.cli_migrate import PlainlySpeaking, migrate
 from app.cli_options import Options
 from app.cli_people import find_channel, people
+from app.cli_receipt import receipt
+from app.cli_witness import witness
 from app.engine import clock_ms
 from app.following.seen import ForkedLogError
 from app.stores.api_keys import ApiKey, ApiKeys, Scope, UnknownKeyError, beyond_role
@@ -47,6 +49,8 @@ main.add_command(people)
 main.add_command(migrate)
 main.add_command(backup)
 main.add_command(accept_restore)
+main.add_command(receipt)
+main.add_command(witness)
 
 MOST_WORKERS = 64
 

@@ -17,6 +17,7 @@ STORE_FAULTS = (
     NotMigratedError,
     SchemaTooNewError,
     StoreUnavailableError,
+    SettingsError,  # a key that is missing, or another than before
     # The log's own words for the same.
     ProgrammingError,
     OperationalError,

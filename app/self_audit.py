@@ -94,7 +94,7 @@ class SelfAudit:
 
     def _audit(self, command: Command, stop: threading.Event) -> None:
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as told:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - our own program, our own directory
                 [
                     *(sys.executable, "-P", "-c", _GIVING_WAY),
                     *("--data", str(self._settings.data_dir)),

@@ -103,7 +103,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_origin: str = ""
     witnesses: tuple[WitnessAddress, ...] = ()
     witness_quorum: int = 0
-    audit_every_s: int = DEFAULT_AUDIT_EVERY_S
+    audit_every_s: int = 0
     demo: bool
 
     def __post_init__(self) -> None:

@@ -16,11 +16,12 @@ from eventsourcing.persistence import PersistenceError
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.engine import CampaignDecider, Engine, SnapshotFollower, clock_ms
+from app.engine import Engine, PlatformDecider, SnapshotFollower, clock_ms
 from app.following.seen import ForkedLogError, Witness, require_same_log
 from app.following.tail import tail_of
 from app.following.turn import FollowTurn
 from app.following.views_watch import ViewsWatch
+from app.keys import load_master
 from app.log import TurnHooks
 from app.log.opening import open_log, open_snapshots
 from app.mail.letters import Letters
@@ -43,6 +44,7 @@ from app.payments.test_bank.notifications import deliver_due
 from app.processes import Processes
 from app.processes.work import Work, open_work
 from app.search import SearchFollower, SearchIndex
+from app.self_audit import SelfAudit
 from app.settings import Settings
 from app.stores.accounts import Accounts
 from app.stores.addresses import Addresses
@@ -61,6 +63,7 @@ from app.stores.mail_choices import MailChoices
 from app.stores.mail_tokens import MailTokens
 from app.stores.mails import Mails
 from app.stores.methods import PaymentMethods, resolve_methods
+from app.stores.party_keys import PartyKeys
 from app.stores.passkeys import Passkeys
 from app.stores.people import People
 from app.stores.pictures import Pictures
@@ -70,6 +73,11 @@ from app.stores.reports import Reports
 from app.stores.sessions import Sessions
 from app.stores.shown_names import ShownNames
 from app.stores.staff_acts import StaffActs
+from app.transparency.leaf import Salts
+from app.transparency.looking_up import Backers
+from app.transparency.openings_store import OpeningsStore
+from app.transparency.publishing_openings import OpeningsPublisher
+from app.transparency.running import Transparency
 from domain.state import Campaign
 from projections.rebuild import rebuild
 from projections.runner import Follower, StaleViewsError
@@ -153,7 +161,7 @@ class Platform:
         self.fork = ""
         """Why the log is not the one that was seen here; empty while it is."""
         self.snapshots = open_snapshots(settings.database_url, settings.data_dir / "snapshots.db")
-        decider = CampaignDecider()
+        decider = PlatformDecider()
         self.engine: Engine[Campaign] = Engine(
             self.log, self.snapshots, decider, clock=clock, observer=self.meter
         )
@@ -190,7 +198,7 @@ class Platform:
         self.bank = Bank(settings.test_bank_path, notification_secret=settings.test_bank_secret)
         self.provider: PaymentProvider = MeteredProvider(self.bank, self.meter)
         self.views = Views(settings.views_path)
-        self._tail = tail_of(self.log)
+        self._tail = tail_of(self.log, with_bodies=role != "web")
         self.follower = self._watch() if role == "web" else self._current_follower()
         self.search = SearchFollower(
             SearchIndex(settings.search_path, self.log.log_id),
@@ -200,6 +208,27 @@ class Platform:
             elsewhere=role == "web",
         )
         self._turn = FollowTurn(settings.database_url, self.log.log_id)
+        self.party_keys = PartyKeys(self._people_sync, load_master(settings))
+        self.transparency = Transparency(
+            settings,
+            self.log,
+            self._tail,
+            self.views,
+            self.party_keys,
+            clock=clock,
+            may_follow=self._turn.is_ours,
+            elsewhere=role == "web",
+        )
+        self.openings = OpeningsStore(self.transparency.store.engine)
+        self.opener = OpeningsPublisher(
+            self.log,
+            self.transparency.store,
+            self.openings,
+            Salts(self.transparency.keys.log_secret),
+            backers=Backers(self.views, self.log.log_id).of,
+            clock=clock,
+            may_follow=self._turn.is_ours,
+        )
         self.processes = Processes(
             self.log,
             self.engine,
@@ -228,6 +257,7 @@ class Platform:
             facts=self._tail,
         )
         self._snapshots_due = SnapshotFollower(self.log, self.snapshots, decider)
+        self._self_audit = SelfAudit(settings, self._turn.is_ours)
         self._stop = threading.Event()
         self.stopping = False
         """Set when the server is told to stop: answers that last for minutes end at once."""
@@ -290,6 +320,9 @@ class Platform:
             self._thread(name, partial(self._repeat, pause_s, work))
         self._thread("views", partial(self.follower.run, self._stop, self.log.wait))
         self._thread("search", partial(self.search.run, self._stop))
+        self.transparency.start()
+        self._thread("openings", partial(self.opener.run, self._stop))
+        self._thread("audit", partial(self._self_audit.run, self._stop))
         self.mail_run.start()
 
     def _thread(self, name: str, run: Callable[[], None]) -> None:
@@ -354,6 +387,7 @@ class Platform:
         self._stop.set()
         await asyncio.to_thread(self.processes.stop)
         await asyncio.to_thread(self.mail_run.stop)
+        await asyncio.to_thread(self.transparency.stop)
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
         if self._threads:
@@ -365,6 +399,7 @@ class Platform:
         await self.stop()
         await asyncio.to_thread(self.engine.close)
         self.processes.close()
+        self.transparency.close()
         self._turn.close()
         self.search.index.close()
         if isinstance(self.follower, ViewsWatch):

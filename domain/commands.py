@@ -431,5 +431,17 @@ class ResolveDiscrepancy(Command, frozen=True, kw_only=True):
     resolution: Resolution
 
 
-COMMANDS: Final[tuple[type[Command], ...]] = tuple(Command.__subclasses__())
-"""Every intent."""
+# --- Persons -------------------------------------------------------------------------------------
+
+
+class EraseSubject(Command, frozen=True, kw_only=True):
+    """Record that a person was erased. It is about `party`, and about no campaign."""
+
+    party: str
+    campaign_id: str = ""
+
+
+COMMANDS: Final[tuple[type[Command], ...]] = tuple(
+    each for each in Command.__subclasses__() if each is not EraseSubject
+)
+"""Every intent about a campaign."""

@@ -559,6 +559,16 @@ class DiscrepancyResolved(Event, frozen=True, kw_only=True, tag="discrepancy.res
     currency: str
 
 
+# --- Persons -------------------------------------------------------------------------------------
+
+
+class SubjectErased(Event, frozen=True, kw_only=True, tag="subject.erased.v1"):
+    """What was held about a person is gone, and the key that ties commitments to them with it.
+
+    The stream is `subject:<party>`; no channel.
+    """
+
+
 AnyEvent = (
     CampaignSubmitted
     | CampaignReturned
@@ -618,6 +628,7 @@ AnyEvent = (
     | DebtWrittenOff
     | DiscrepancyRecorded
     | DiscrepancyResolved
+    | SubjectErased
 )
 """Any fact, newest shapes."""
 
@@ -628,3 +639,6 @@ EVENT_TYPES: dict[str, type[Event]] = {
 
 TAGS: dict[type[Event], str] = {cls: tag for tag, cls in EVENT_TYPES.items()}
 """The tag of each fact's newest shape."""
+
+BESIDE_CAMPAIGNS: frozenset[type[Event]] = frozenset((SubjectErased,))
+"""Facts of other streams than campaigns': who follows campaigns passes over them."""

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import SQLAlchemyError
 
-from domain.events import CampaignSubmitted, PledgeMade
+from domain.events import BESIDE_CAMPAIGNS, CampaignSubmitted, PledgeMade
 from projections import pledges
 from projections.backer_ledger import BackerLedger
 from projections.campaign_pages import CampaignPages
@@ -315,7 +315,7 @@ class Follower:
         are in both.
         """
         self._know(conn, reading)
-        known, facts = self._campaigns, []
+        known, facts, beside = self._campaigns, list[Fact](), BESIDE_CAMPAIGNS
         new: list[PledgeMade] = []
         positions: list[int] = []
         for position, event in zip(reading.positions, reading.events, strict=True):
@@ -324,6 +324,8 @@ class Follower:
                 positions.append(position)
                 if not event.hold_id:
                     continue
+            elif type(event) in beside:
+                continue
             facts.append(Fact(position, known[event.stream], event))
         return facts, NewPledges(new, [known[event.stream] for event in new], positions)
 
@@ -337,6 +339,8 @@ class Follower:
             for position, event in zip(reading.positions, reading.events, strict=True):
                 if type(event) is CampaignSubmitted:
                     known[event.stream] = position
+                elif type(event) in BESIDE_CAMPAIGNS:
+                    missing.discard(event.stream)
             known.update(pledges.campaign_keys(conn, missing - known.keys()))
 
     # --- The file --------------------------------------------------------------------------------

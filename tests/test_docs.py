@@ -59,6 +59,8 @@ def commands(group: click.Command, path: str) -> Iterator[str]:
     if not isinstance(group, click.Group):
         yield path
         return
+    if group.invoke_without_command:
+        yield path
     for name, command in group.commands.items():
         yield from commands(command, f"{path} {name}")
 

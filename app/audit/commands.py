@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from app.audit import explain, show, verify
+from app.audit import diff, explain, show, verify
 from app.audit.commanding import (
     AT,
     CAMPAIGN,
@@ -24,8 +24,10 @@ from app.audit.commanding import (
     progress_bar,
     told,
 )
+from app.audit.export.command import export_books
 from app.audit.last import LastReplay, LastVerify, keep_replay, keep_verify
 from app.audit.moments import position_of
+from app.audit.public_command import audit_public
 from app.audit.reader import AuditLog
 
 __all__ = ["audit", "log_of"]
@@ -44,6 +46,15 @@ def audit(options: Options) -> None:
     options.only_reads = True
 
 
+audit.add_command(export_books)
+audit.add_command(audit_public)
+
+
+def _whole_or_not_kept(moment: str | None, *, keep: bool) -> None:
+    if keep and moment is not None:
+        raise click.UsageError("Kept is what was found of the whole: --keep does not go with --at.")
+
+
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -56,6 +67,7 @@ def _now_ms() -> int:
 @told
 def verify_all(options: Options, moment: str | None, workers: int | None, *, keep: bool) -> None:
     """Check the rules at every position, the books, and ours against the provider's."""
+    _whole_or_not_kept(moment, keep=keep)
     settings = options.settings
     with progress_bar("Verifying") as progress:
         found, effort = verify.verify(
@@ -68,7 +80,7 @@ def verify_all(options: Options, moment: str | None, workers: int | None, *, kee
             at=_now_ms(),
             position=effort.position,
             ok=found.ok,
-            violations=effort.by_kind.total(),
+            violations=sum(effort.by_kind.values()),
             seconds=effort.seconds,
         )
         keep_verify(settings.last_audit_path, last, effort.by_kind, found.violations)
@@ -90,6 +102,7 @@ def replay_views(options: Options, moment: str | None, workers: int | None, *, k
     """
     from app.audit import replay  # noqa: PLC0415 - the other commands need no views
 
+    _whole_or_not_kept(moment, keep=keep)
     settings = options.settings
     with progress_bar("Replaying") as progress:
         found, effort = replay.replay(
@@ -111,7 +124,7 @@ def replay_views(options: Options, moment: str | None, workers: int | None, *, k
             digest=found.digest,
         )
         keep_replay(settings.last_audit_path, last)
-    if not found.identical:
+    if not found.ok:
         sys.exit(FOUND)
 
 
@@ -158,3 +171,18 @@ def show_campaign(options: Options, campaign: str, moment: str | None) -> None:
         position = position_of(log, moment)
         then = show.campaign_at(log, log.campaign_named(campaign), position)
     print_found(options, then, show.describe(then))
+
+
+@audit.command("diff")
+@click.argument("after", metavar="A")
+@click.argument("until", metavar="B")
+@click.option("--campaign", help="Of this campaign alone (its id, or the beginning of it).")
+@click.pass_obj
+@told
+def what_changed(options: Options, after: str, until: str, campaign: str | None) -> None:
+    """Say what changed after A up to B, each a POSITION or a TIME; 0 is before the first event."""
+    with closing(AuditLog(log_of(options.settings))) as log, progress_bar("Comparing") as progress:
+        campaign_id = "" if campaign is None else log.campaign_named(campaign)
+        places = (position_of(log, after, 0), position_of(log, until, 0))
+        found = diff.diff(log, *places, campaign_id, progress)
+    print_found(options, found, diff.describe(found))

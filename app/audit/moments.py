@@ -19,7 +19,8 @@ def time_ms(text: str) -> int:
 def position_of(log: AuditLog, moment: str | None, first: int = 1) -> int:
     """Return the position that a person means: a number, the last one at a time, or the last.
 
-    `first` is 0 where the place before the first event can be meant, too. Raises CannotAudit where the text is neither, or the log does not reach so far.
+    `first` is 0 where the place before the first event can be meant, too. Raises CannotAudit where
+    the text is neither, or the log does not reach so far.
     """
     last, _ = log.last()
     if moment is None:
@@ -27,7 +28,8 @@ def position_of(log: AuditLog, moment: str | None, first: int = 1) -> int:
     if moment.isdecimal():
         position = int(moment)
         if not first <= position <= last:
-            raise CannotAudit(f"There is no position {position}: the log holds {first} to {last:,}.")
+            holds = f"the log holds {first} to {last:,}"
+            raise CannotAudit(f"There is no position {position}: {holds}.")
         return position
     try:
         at = time_ms(moment)

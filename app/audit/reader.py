@@ -61,6 +61,7 @@ class AuditLog:
     log_id: str
 
     def __init__(self, place: LogPlace) -> None:
+        self.place = place
         self.source: Source = open_source(place)
         self._names: dict[int, str] = {}
         found = self.source.rows(_LOG_ID)
@@ -107,12 +108,14 @@ class AuditLog:
         rows = self.source.rows(_SHARE_FACTS, after, up_to, shares, share, limit)
         return list(map(FactRow._make, rows))
 
-    def stream_rows(self, stream: str, up_to: int) -> Iterator[LogRow]:
-        """The rows of one stream up to a position, in the order of their versions."""
+    def stream_rows(self, stream: str, up_to: int, at_once: int | None = None) -> Iterator[LogRow]:
+        """The rows of one stream up to a position, in the order of their versions; so many are read
+        at once.
+        """
         found = self.source.rows("SELECT id FROM streams WHERE name = ?", stream)
         after = 0
         while found:
-            rows = self.source.rows(_STREAM_ROWS, found[0][0], after, up_to, PAGE_ROWS)
+            rows = self.source.rows(_STREAM_ROWS, found[0][0], after, up_to, at_once or PAGE_ROWS)
             if not rows:
                 return
             for position, version, at, tag, body in rows:

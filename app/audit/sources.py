@@ -1,6 +1,7 @@
-"""Where an auditor reads a log: a SQLite file, or a PostgreSQL database; for reading only.
+"""Where an auditor reads a log or its tree: a SQLite file, or a PostgreSQL database; for reading
+only.
 
-Both keep the log in tables of the same names, so one statement, with `?` for its values, does for
+Both keep them in tables of the same names, so one statement, with `?` for its values, does for
 both.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 LogPlace = Path | str
 """A SQLite file, or the postgresql:// URL of a database. A URL may hold a password."""
@@ -27,8 +28,20 @@ class CannotAudit(Exception):  # noqa: N818 - a statement for a person
     """What was asked cannot be answered; the message is for the person who asked."""
 
 
+class Tables(NamedTuple):
+    """What a source has to have: the words for it, the schema in PostgreSQL, and its tables."""
+
+    what: str
+    schema: str
+    names: str
+
+
+LOG: Final = Tables("event log", "log", "meta, streams, events, keys")
+TREE: Final = Tables("transparency tree", "transparency", "trees, tiles, bundles, checkpoints")
+
+
 class Source(Protocol):
-    """Answers SELECTs on the log's tables. Used by one thread."""
+    """Answers SELECTs on the tables of a log. Used by one thread."""
 
     @property
     def names_from(self) -> str:
@@ -51,9 +64,13 @@ class Source(Protocol):
         """Let go of it."""
 
 
-def open_source(place: LogPlace) -> Source:
-    """Open a log; raises CannotAudit where there is none."""
-    return _Postgres(place) if isinstance(place, str) else _SQLite(place)
+def open_source(place: LogPlace, tables: Tables = LOG) -> Source:
+    """Open a log, or its tree; raises CannotAudit where there is none."""
+    return _Postgres(place, tables) if isinstance(place, str) else _SQLite(place, tables)
+
+
+def _there(tables: Tables) -> str:
+    return f"SELECT 1 FROM {tables.names} LIMIT 0"  # noqa: S608 - names of ours
 
 
 # --- SQLite --------------------------------------------------------------------------------------
@@ -79,20 +96,21 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 class _SQLite:
-    """A log's file."""
+    """A file."""
 
     names_from = "SELECT name FROM streams WHERE name >= ? AND name < ? ORDER BY name LIMIT 2"
     nothing_else = "IS NOT"
     hex_of_key = "hex(k.key)"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, tables: Tables) -> None:
         self._connection = open_for_reading(path)
         try:
-            self._connection.execute("SELECT 1 FROM meta, streams, events, keys LIMIT 0")
-            self._connection.execute("SELECT value FROM meta").fetchall()
+            self._connection.execute(_there(tables))
+            self._connection.execute("PRAGMA schema_version").fetchall()
         except sqlite3.DatabaseError as fault:
             self.close()
-            raise CannotAudit(f"{path} is not an event log: {fault}.") from fault
+            article = "an" if tables.what.startswith("e") else "a"
+            raise CannotAudit(f"{path} is not {article} {tables.what}: {fault}.") from fault
 
     def rows(self, statement: str, *values: Value) -> list[Row]:
         """Return all rows."""
@@ -108,14 +126,14 @@ class _SQLite:
 _SESSION: Final = """
     SELECT
         set_config('default_transaction_read_only', 'on', false),
-        set_config('search_path', 'log', false),
+        set_config('search_path', %s, false),
         set_config('jit', 'off', false),
         set_config('enable_seqscan', 'off', false),
         set_config('max_parallel_workers_per_gather', '0', false)"""
 
 
 class _Postgres:
-    """A log's database. A standby that only reads will do."""
+    """A database. A standby that only reads will do."""
 
     names_from = """
         SELECT name FROM streams WHERE name COLLATE "C" >= ? AND name COLLATE "C" < ?
@@ -123,7 +141,7 @@ class _Postgres:
     nothing_else = "IS DISTINCT FROM"
     hex_of_key = "upper(encode(k.key, 'hex'))"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tables: Tables) -> None:
         import psycopg  # noqa: PLC0415 - a log in a file needs no driver
 
         self._error = psycopg.Error
@@ -135,11 +153,11 @@ class _Postgres:
                 application_name="tributary audit",
             )
             try:
-                self._connection.execute(_SESSION)
-                self._connection.execute("SELECT 1 FROM meta, streams, events, keys LIMIT 0")
+                self._connection.execute(_SESSION, [tables.schema])
+                self._connection.execute(_there(tables).encode())
             except psycopg.errors.UndefinedTable as fault:
                 self.close()
-                raise CannotAudit("The database holds no event log.") from fault
+                raise CannotAudit(f"The database holds no {tables.what}.") from fault
             except BaseException:
                 self.close()
                 raise

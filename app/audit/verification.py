@@ -11,11 +11,13 @@ import msgspec
 from app.audit.findings import Findings
 from app.audit.reader import CAMPAIGN, UNNAMED, StoredRow
 from app.log import LogRow, UnreadableEvent, check_columns
+from domain.checks.persons import SubjectAuditor
 from domain.codec import UPCASTS, CorruptEventError, UnknownEventError, decode, encode
 from domain.events import EVENT_TYPES, AnyEvent, PledgeMade
 from domain.ids import is_id
 from domain.invariants import Auditor, Violation
 from domain.ledger import lines
+from domain.subject import SUBJECT
 
 Watcher = Callable[[int, AnyEvent], None]
 """Shown the position and each readable event that moves money, as the pass comes by."""
@@ -33,7 +35,7 @@ class _Stream(msgspec.Struct):
     """What the pass remembers of a stream; without an auditor its rules cannot be followed."""
 
     name: str
-    auditor: Auditor | None
+    auditor: Auditor | SubjectAuditor | None
     version: int = 0
     found: int = 0
 
@@ -183,12 +185,15 @@ class Verification:
                 self._give_up(position, stream)
 
     def _begin(self, row: LogRow, event: AnyEvent) -> _Stream:
-        campaign_id = event.stream.removeprefix(CAMPAIGN)
-        named = event.stream.startswith(CAMPAIGN) and is_id(campaign_id)
-        if not named:
-            sentence = f"{event.stream!r} is not the stream of a campaign."
+        kind, _, about = event.stream.partition(":")
+        auditor: Auditor | SubjectAuditor | None = None
+        if not is_id(about) or f"{kind}:" not in (CAMPAIGN, SUBJECT):
+            sentence = f"{event.stream!r} is not the stream of a campaign or a person."
             self._add("columns", sentence, row.position, row.stream)
-        stream = _Stream(event.stream, Auditor(campaign_id) if named else None)
+        else:
+            is_campaign = f"{kind}:" == CAMPAIGN
+            auditor = Auditor(about) if is_campaign else SubjectAuditor(event.stream)
+        stream = _Stream(event.stream, auditor)
         self._streams[event.stream] = stream
         return stream
 

@@ -1,6 +1,6 @@
 """The engine: commands in, recorded facts out."""
 
-from app.engine.decider import CampaignDecider, Decider
+from app.engine.decider import CampaignDecider, Decider, PlatformDecider
 from app.engine.engine import Engine, LogWentBack, NotCommitted, TurnObserver, clock_ms
 from app.engine.snapshots import SnapshotFollower
 from app.engine.states import BrokenStream, load_state
@@ -19,6 +19,7 @@ __all__ = [
     "LogWentBack",
     "NotCommitted",
     "Outcome",
+    "PlatformDecider",
     "SnapshotFollower",
     "TurnObserver",
     "clock_ms",

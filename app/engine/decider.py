@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import count
 from operator import attrgetter
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar, cast
 
 import msgspec
 
-from domain import campaign
-from domain.commands import Command, MakePledge
+from domain import campaign, subject
+from domain.commands import Command, EraseSubject, MakePledge
 from domain.errors import PledgeIdReused, Rejection
 from domain.events import AnyEvent, Event
 from domain.state import STATE_SCHEMA, Campaign, Pledge
+from domain.subject import SUBJECT, Subject
 
 
 class State(Protocol):
@@ -151,6 +152,45 @@ class CampaignDecider:
             state.pledges += (some := _pledges.decode(part))
             state.no_by_id.update(zip(map(_pledge_id, some), count(first_no), strict=False))
         return state
+
+
+class PlatformDecider(CampaignDecider):
+    """Campaigns, and persons beside them, each by its own rules.
+
+    The engine's state is a campaign's by its type, as almost all are: a person's is reached by no
+    one but the commands about that person, and no snapshot is taken of it.
+    """
+
+    def stream_of(self, command: Command) -> str:
+        """Return the stream of the campaign or the person."""
+        if type(command) is EraseSubject:
+            return SUBJECT + command.party
+        return _PREFIX + command.campaign_id
+
+    @staticmethod
+    def handle(state: Campaign, command: Command, at: int) -> list[Event]:
+        """Decide and evolve by the rules of this kind of stream."""
+        if type(state) is Subject:
+            return subject.handle(state, cast("EraseSubject", command), at)
+        return campaign.handle(state, command, at)
+
+    @staticmethod
+    def evolve(state: Campaign, event: AnyEvent) -> None:
+        """Add a stored event by the rules of this kind of stream."""
+        if type(state) is Subject:
+            subject.evolve(state, event)
+        else:
+            campaign.evolve(state, event)
+
+    def initial(self, stream: str) -> Campaign:
+        """Return the state before the first event."""
+        if stream.startswith(SUBJECT):
+            return cast("Campaign", Subject(stream.removeprefix(SUBJECT)))
+        return super().initial(stream)
+
+    def weight(self, state: Campaign) -> int:
+        """Return a campaign's weight; a person weighs as one pledge does."""
+        return 1 if type(state) is Subject else super().weight(state)
 
 
 def _bits(pledge_id: str) -> int | None:

@@ -15,6 +15,7 @@ from sqlalchemy import Column, Index, RowMapping, Table, delete, exists, insert,
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.stores.party_keys import master_of
 from app.stores.people import PARTIES, Role, new_party
 from app.stores.rows import METADATA, Number, Text, in_parts, one_row, upsert, writing
 
@@ -108,7 +109,7 @@ class Accounts:
         role: Role = "backer",
     ) -> Account:
         """Open an account, for a party that exists or a new one. Raises MailTakenError."""
-        row = new_party(role, at) | {"display_name": display_name or None}
+        row = new_party(role, at, master_of(self._engine)) | {"display_name": display_name or None}
         account = Account(
             party=party or str(row["id"]),
             mail=normal_mail(mail),

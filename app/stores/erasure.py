@@ -117,6 +117,7 @@ HOLDINGS: Final[Mapping[str, Holding]] = {
 IMPERSONAL: Final[Mapping[str, str]] = {
     "content": "texts and pictures by their hash; whose they are stands elsewhere",
     "channels": "institutions",
+    "master": "what tells whether the master key is still the same",
     "repeats": "plans by the hash of a key; they name random ids and texts' hashes",
     "passkey_challenges": "random numbers by the hash of a cookie, for five minutes",
     "attempts": "keyed hashes, for a day",

@@ -6,7 +6,6 @@ commitment made under that key becomes unreadable; the id stays, as the log name
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
@@ -14,19 +13,18 @@ from msgspec import Struct
 from sqlalchemy import Column, Index, LargeBinary, Table, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.stores.party_keys import Master, master_of
 from app.stores.rows import METADATA, Number, Text, in_parts, new_id, one_row, scrub
 
 Role = Literal["backer", "creator", "staff", "treasurer", "auditor"]
 """What a party may be; the first half of `by` in an event."""
-
-KEY_BYTES: Final = 32
 
 PARTIES: Final = Table(
     "parties",
     METADATA,
     Column("id", Text, primary_key=True),
     Column("role", Text, nullable=False),
-    Column("key", LargeBinary),
+    Column("key", LargeBinary),  # wrapped by the master key
     Column("display_name", Text),
     Column("mail", Text),
     Column("created_at", Number, nullable=False),
@@ -61,7 +59,8 @@ class People:
 
     async def mint_backers(self, count: int, *, at: int) -> list[str]:
         """Make so many backers without names, and return their ids."""
-        rows = [new_party("backer", at) for _ in range(count)]
+        master = master_of(self._engine)
+        rows = [new_party("backer", at, master) for _ in range(count)]
         if rows:
             async with self._engine.begin() as connection:
                 await connection.execute(insert(PARTIES), rows)
@@ -88,7 +87,8 @@ class People:
         self, role: Role, *, display_name: str = "", mail: str = "", at: int
     ) -> str:
         """Add a person, and return the random id under which the log will know them."""
-        row = new_party(role, at) | {"display_name": display_name or None, "mail": mail or None}
+        row = new_party(role, at, master_of(self._engine))
+        row |= {"display_name": display_name or None, "mail": mail or None}
         async with self._engine.begin() as connection:
             await connection.execute(insert(PARTIES), row)
         return str(row["id"])
@@ -150,8 +150,8 @@ class People:
         row = await one_row(self._engine, select(PARTIES.c.key).where(PARTIES.c.id == party_id))
         if row is None:
             raise UnknownPartyError(party_id)
-        key: bytes | None = row["key"]
-        return key
+        wrapped: bytes | None = row["key"]
+        return None if wrapped is None else master_of(self._engine).unwrap(party_id, wrapped)
 
     async def forget(self, party_id: str, *, at: int) -> bool:
         """Erase name and mail and destroy the key; the id stays. Doing it again changes nothing.
@@ -171,12 +171,13 @@ class People:
         return await scrub(self._engine)
 
 
-def new_party(role: Role, at: int) -> dict[str, object]:
-    """The row of a party without a name."""
+def new_party(role: Role, at: int, master: Master) -> dict[str, object]:
+    """The row of a party without a name, with a new key."""
+    party = new_id()
     return {
-        "id": new_id(),
+        "id": party,
         "role": role,
-        "key": secrets.token_bytes(KEY_BYTES),
+        "key": master.new_key(party),
         "display_name": None,
         "mail": None,
         "created_at": at,

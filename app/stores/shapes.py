@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -38,10 +38,15 @@ class Schema(Struct, frozen=True):
     is_derived: bool = False
 
 
-def migrate(engine: Engine, schema: Schema) -> str:
+def migrate(
+    engine: Engine,
+    schema: Schema,
+    steps: Mapping[int, Callable[[Connection], object]] | None = None,
+) -> str:
     """Make or change a schema in one transaction; return what was done.
 
-    Several may do so at once: one does, the others find it done. Raises SchemaTooNewError.
+    `steps` are what a shape changes in the rows of those before it, with all tables there. Several
+    may do so at once: one does, the others find it done. Raises SchemaTooNewError.
     """
     with engine.begin() as connection:
         driver = connection.connection.driver_connection
@@ -63,6 +68,9 @@ def migrate(engine: Engine, schema: Schema) -> str:
                 for change in schema.upgrades.get(shape, ()):
                     connection.execute(text(change.format(number="BIGINT")))
         schema.tables.create_all(connection)
+        for shape, step in (steps or {}).items():
+            if 0 < found < shape:
+                step(connection)
         connection.execute(
             text(f"UPDATE {schema.name}.shape SET shape = :shape"),  # noqa: S608 - our own name
             {"shape": schema.shape},

@@ -11,12 +11,13 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Engine, Table, delete, func, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import IntegrityError
 
 from app.stores.rows import upsert
 from app.transparency.openings import Batch, Index, Listed, encode
 from app.transparency.public_part import Totals
+from app.transparency.store import OPENED, OPENINGS
 
 _LEVEL: Final = 6
 
@@ -60,16 +61,14 @@ _waiting: Final = msgspec.json.Decoder(tuple[str, ...])
 class OpeningsStore:
     """The batches in their tables. Any thread may ask."""
 
-    def __init__(self, engine: Engine, openings: Table, opened: Table) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._openings = openings
-        self._opened = opened
 
     # --- Reading ---------------------------------------------------------------------------------
 
     def of(self, campaign: str) -> Opened:
         """How much of this campaign is opened."""
-        rows = self._openings.c
+        rows = OPENINGS.c
         query = (
             select(rows.batch, rows.up_to, rows.position, rows.standing)
             .where(rows.campaign == campaign)
@@ -85,7 +84,7 @@ class OpeningsStore:
 
     def batch(self, campaign: str, batch: int) -> bytes | None:
         """A batch as it is served, in gzip's format; None where there is none."""
-        rows = self._openings.c
+        rows = OPENINGS.c
         query = select(rows.data).where(rows.campaign == campaign, rows.batch == batch)
         with self._engine.connect() as connection:
             data: bytes | None = connection.execute(query).scalar()
@@ -93,7 +92,7 @@ class OpeningsStore:
 
     def index(self, log_id: str) -> Index:
         """Everything that is opened, by campaign."""
-        rows = self._openings.c
+        rows = OPENINGS.c
         # Each grows from batch to batch, so that the largest are the last batch's.
         query = (
             select(
@@ -109,7 +108,7 @@ class OpeningsStore:
 
     def passed(self, log_id: str) -> Passed:
         """How far the openings of this log have come."""
-        rows = self._opened.c
+        rows = OPENED.c
         query = select(rows.position, rows.waiting).where(rows.log_id == log_id)
         with self._engine.connect() as connection:
             row = connection.execute(query).first()
@@ -132,7 +131,7 @@ class OpeningsStore:
         }
         try:
             with self._engine.begin() as connection:
-                connection.execute(self._openings.insert().values(row))
+                connection.execute(OPENINGS.insert().values(row))
         except IntegrityError as fault:
             raise AlreadyOpenedError(f"{batch.campaign}, batch {batch.batch}") from fault
 
@@ -143,21 +142,9 @@ class OpeningsStore:
             "waiting": msgspec.json.encode(passed.waiting).decode(),
         }
         statement = (
-            upsert(self._opened)
+            upsert(OPENED)
             .values(log_id=log_id, **now)
             .on_conflict_do_update(index_elements=["log_id"], set_=now)
         )
         with self._engine.begin() as connection:
             connection.execute(statement)
-
-    def forget_after(self, size: int) -> int:
-        """Drop every batch that opened a position beyond this size, of a log that was restored to
-        it and goes on under another name; return how many they were.
-        """
-        opened, openings = self._opened.c, self._openings.c
-        with self._engine.begin() as connection:
-            connection.execute(
-                self._opened.update().where(opened.position > size).values(position=size)
-            )
-            gone = connection.execute(delete(self._openings).where(openings.position > size))
-            return gone.rowcount

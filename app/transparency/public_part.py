@@ -245,3 +245,8 @@ _CHANGES: Final[dict[type[e.Event], Callable[[Any], _Changes]]] = {
     e.DebtRepaid: _repaid,
     e.DebtWrittenOff: _written_off,
 }
+
+NEEDS_CURRENCY: Final = frozenset(
+    cls for cls in _CHANGES if "currency" not in cls.__struct_fields__
+)
+"""The facts whose currency is only known from their campaign's launch."""

@@ -7,7 +7,8 @@ the two against each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -49,6 +50,18 @@ Told = (
 )
 """The facts about one pledge of which its backer gets a receipt."""
 
+
+TOLD_KINDS: Final[Mapping[type[e.Event], str]] = {
+    e.PledgeMade: "pledged",
+    e.PledgeRevised: "revised",
+    e.PledgeWithdrawn: "withdrawn",
+    e.PledgeDropped: "dropped",
+    e.PledgeReleased: "released",
+    e.PledgeCollected: "charged",
+    e.PledgeRefunded: "refunded",
+    e.DisputeLost: "dispute_lost",
+}
+"""How a backer's statement calls each of them."""
 
 LAST_DAY_MS: Final = 253_402_214_400_000
 """31 December 9999: no later day can be written."""
@@ -262,3 +275,20 @@ def require_same(event: Told, public: PublicPart) -> None:
     for name in ("campaign", "currency", "day", "changes"):
         if getattr(own, name) != getattr(public, name):
             raise Wrong(f"differs_{name}")
+
+
+# --- Without checking ----------------------------------------------------------------------------
+
+
+def read_receipt(text: str) -> Facts | None:
+    """What a receipt says, with nothing of it verified; None where it cannot be read."""
+    try:
+        read = _read(normal(text))
+    except Wrong:
+        return None
+    public, event = None, None
+    with suppress(ExtraError, PublicPartError, Wrong):
+        extra = parse_extra(read.proof.extra)
+        public = parse_public_part(extra.public.encode())
+        event = told(extra.event) if isinstance(extra, Opening) else None
+    return Facts(read.proof.index, read.checkpoint, (), public, event)

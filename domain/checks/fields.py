@@ -54,6 +54,16 @@ _LOOKS: Final[dict[str, tuple[str, ...]]] = {
     r"[A-Za-z0-9_.:/-]{0,128}": ("reference", "dispute_id"),
 }
 _LOOK_OF: Final = {name: look for look, names in _LOOKS.items() for name in names}
+_LOOK_IN: Final[dict[tuple[type, str], str]] = {
+    (e.SubjectErased, "stream"): rf"subject:{_UUID}",
+    (e.SubjectErased, "channel"): "",
+}
+"""Where a name's text looks otherwise than everywhere else."""
+
+
+def _look(cls: type, name: str) -> str:
+    return _LOOK_IN.get((cls, name), _LOOK_OF[name])
+
 
 # --- Between what a number lies ------------------------------------------------------------------
 
@@ -135,9 +145,9 @@ def _shape(cls: type) -> _Shape:
         item = kind.item_type if isinstance(kind, inspect.VarTupleType) else None
         match kind, item:
             case ((inspect.StrType() | inspect.LiteralType()), None):
-                (ids if _LOOK_OF[name] == _UUID else texts).append(name)
+                (ids if _look(cls, name) == _UUID else texts).append(name)
                 # Other words than a literal's cannot be read at all.
-                if _LOOK_OF[name] == _CODE and isinstance(kind, inspect.StrType):
+                if _look(cls, name) == _CODE and isinstance(kind, inspect.StrType):
                     codes.append(name)
             case inspect.IntType(), None:
                 numbers.append((name, *_range_of(cls, name)))
@@ -253,7 +263,7 @@ def _follows_from_shape(held: msgspec.Struct, shape: _Shape) -> bool:
     for name in shape.texts:
         if top and (name in ("stream", "by") or name in shape.codes):
             continue  # looked at by themselves
-        look, text = _LOOK_OF[name], getattr(held, name)
+        look, text = _look(type(held), name), getattr(held, name)
         if look not in _ANY_HEX and look != _CODE and not _HEX_DIGITS.isdisjoint(text):
             return False
     for name, low, high in shape.numbers:
@@ -310,7 +320,7 @@ def _check_parts(held: msgspec.Struct, shape: _Shape, found: list[Violation]) ->
 def _name_texts(held: msgspec.Struct, shape: _Shape, found: list[Violation]) -> None:
     for name in (*shape.ids, *shape.texts):
         text = getattr(held, name)
-        if not isinstance(text, str) or not re.fullmatch(_LOOK_OF[name], text):
+        if not isinstance(text, str) or not re.fullmatch(_look(type(held), name), text):
             # What it says is left out: it may be just what must not be told on.
             found.append(_told(12, held, name, "is not an id, a code or a hash"))
 

@@ -18,6 +18,7 @@ from app.settings import Settings
 from app.stores import database
 from app.stores.connecting import StoreUnavailableError
 from app.stores.database import open_people, open_people_sync
+from app.stores.party_keys import Master
 from app.stores.people import PARTIES, People, new_party
 from tests.stores.conftest import settings_in
 
@@ -68,7 +69,7 @@ async def test_a_file_that_another_process_locks(impatient: None, tmp_path: Path
 
 async def test_a_full_disk(sqlite_engine: AsyncEngine) -> None:
     """What does not fit is refused as a whole, and fits when there is room again."""
-    row = new_party("backer", 1) | {"display_name": "x" * 100_000}
+    row = new_party("backer", 1, Master(bytes(32))) | {"display_name": "x" * 100_000}
     async with sqlite_engine.connect() as connection:
         pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()
         await connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
@@ -151,7 +152,7 @@ async def test_a_leader_that_leads_no_more(postgres: Settings) -> None:
     async def write() -> None:
         async with engine.begin() as connection:
             await connection.execute(text("SET TRANSACTION READ ONLY"))
-            await connection.execute(insert(PARTIES), new_party("backer", 1))
+            await connection.execute(insert(PARTIES), new_party("backer", 1, Master(bytes(32))))
 
     with pytest.raises(StoreUnavailableError, match="ReadOnly"):
         await write()

@@ -13,11 +13,12 @@ from app.stores.database import SCHEMA_VERSION, TABLES, create_people, open_peop
 from app.stores.people import People
 from app.stores.rows import METADATA
 from app.stores.shapes import SchemaTooNewError
+from tests.stores.conftest import settings_in
 
 
 def test_every_table_is_made(people_path: Path) -> None:
     """Each table that a store declares exists in the file, and is strict."""
-    create_people(people_path)
+    create_people(settings_in(people_path.parent))
     with closing(sqlite3.connect(people_path)) as connection:
         found = {row[1]: row[5] for row in connection.execute("PRAGMA table_list")}
     assert {table.name for table in TABLES} == set(METADATA.tables)
@@ -28,7 +29,7 @@ def test_several_processes_may_make_it_at_once(people_path: Path) -> None:
     """Eight processes that start together all find a whole store."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(8) as pool:
-        pool.map(create_people, [people_path] * 32, chunksize=1)
+        pool.map(create_people, [settings_in(people_path.parent)] * 32, chunksize=1)
     with closing(sqlite3.connect(people_path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
 
@@ -47,12 +48,12 @@ async def test_what_was_written_is_there_when_opened_again(
 
 def test_a_newer_shape_is_not_written_to(people_path: Path) -> None:
     """A file of a newer version stops an older program instead of being changed by it."""
-    create_people(people_path)
+    create_people(settings_in(people_path.parent))
     with closing(sqlite3.connect(people_path)) as connection:
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     said = f"has shape {SCHEMA_VERSION + 1}, this version knows {SCHEMA_VERSION}"
     with pytest.raises(SchemaTooNewError, match=said):
-        create_people(people_path)
+        create_people(settings_in(people_path.parent))
 
 
 async def test_connections_are_safe(sqlite_engine: AsyncEngine) -> None:

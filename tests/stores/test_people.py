@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.people import KEY_BYTES, Party, People, UnknownPartyError
+from app.stores.party_keys import KEY_BYTES
+from app.stores.people import Party, People, UnknownPartyError
 
 
 async def test_a_person_is_found_by_id(engine: AsyncEngine) -> None:

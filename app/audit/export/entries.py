@@ -17,14 +17,14 @@ from projections.reading import LogGapError, Tail, UnreadableFactError
 BATCH: Final = 10_000
 """Events of one batch, all that is in memory at a time."""
 
-_SUBJECTS: Final = ("refund_id", "payout_id", "dispute_id", "discrepancy_id")
+_IDS: Final = ("refund_id", "payout_id", "dispute_id", "discrepancy_id")
 
 
 class Entry(NamedTuple):
     """What one event posted; its lines sum to zero.
 
     `no` is the number of the pledge within its campaign, None where the event is about none or
-    many. `subject` is the id of the refund, payout, dispute or discrepancy, else empty.
+    many. `id` is that of the refund, payout, dispute or discrepancy, else empty.
     """
 
     position: int
@@ -32,7 +32,7 @@ class Entry(NamedTuple):
     tag: str
     campaign: str
     no: int | None
-    subject: str
+    id: str
     lines: tuple[Posting, ...]
 
 
@@ -90,11 +90,11 @@ def _entries(facts: Iterable[tuple[int, AnyEvent]]) -> Iterator[Entry]:
             tag_of(event),
             event.stream.removeprefix(CAMPAIGN),
             getattr(event, "no", 0) or None,
-            _subject(event),
+            _id(event),
             lines,
         )
 
 
-def _subject(event: AnyEvent) -> str:
-    found = (getattr(event, name, "") for name in _SUBJECTS)
+def _id(event: AnyEvent) -> str:
+    found = (getattr(event, name, "") for name in _IDS)
     return next((each for each in found if each), "")

@@ -8,6 +8,7 @@ is read in one transaction, so it is of one position.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -80,13 +81,15 @@ def books_of(path: Path, log_id: str, campaigns: Sequence[str] = ()) -> ViewBook
         posted = list(_posted(ask))
         accounts = _accounts(views, {balance.account for balance in posted})
         found = [*_kept(ask), *posted, *_shown(ask), *_left(ask)]
-    known = {account.name for account in accounts}
-    # A campaign without money has a page, too: only a page that claims some is worth a line.
-    balances = [each for each in found if each.amount_minor or each.account in known]
+    known = {(account.name, currency) for account in accounts for currency in account.currencies}
+    # Nothing in an account that is not there needs no saying: a page without money, for example.
+    balances = [each for each in found if each.amount_minor or each[:2] in known]
     return ViewBooks(position, accounts, sorted(balances))
 
 
-_VERSIONS: Final = {PLEDGES_NAME: pledges.VERSION} | {each.name: each.version for each in PROJECTIONS}
+_VERSIONS: Final = {PLEDGES_NAME: pledges.VERSION} | {
+    each.name: each.version for each in PROJECTIONS
+}
 
 
 def _standing(views: sqlite3.Connection, log_id: str) -> int:
@@ -157,5 +160,55 @@ def _kept(ask: _Ask) -> Iterator[Balance]:
 _POSTED: Final = f"""
     SELECT a.name, a.currency, sums.amount_minor FROM (
         SELECT p.account AS number, sum(p.amount_minor) AS amount_minor
-        FROM {{from_}} {{of}} GROUP BY p.account
+        FROM {PLACES.name} b CROSS JOIN {POSTINGS.name} p ON p.position = b.position
+        {{of}} GROUP BY p.account
     ) sums JOIN {ACCOUNTS.table.name} a ON a.number = sums.number"""  # noqa: S608 - the same
+
+
+def _posted(ask: _Ask) -> Iterator[Balance]:
+    """The sum of each account's postings."""
+    for name, currency, amount_minor in ask(_POSTED, "b.campaign"):
+        yield Balance(name, currency, amount_minor, "journal_postings")
+
+
+_SHOWN: Final = f"""
+    SELECT campaign_id, currency, held_minor, on_the_way_minor, owed_minor, suspense_minor,
+        charged_minor + owed_minor + written_off_minor - paid_minor - fees_minor - returned_minor
+    FROM {PAGES.name} {{of}}"""  # noqa: S608 - the same
+
+
+def _shown(ask: _Ask) -> Iterator[Balance]:
+    """What pages show as held, twice: as it stands there, and as their other figures leave it."""
+    suspense: Counter[str] = Counter()
+    for campaign, currency, held, on_the_way, owed, suspended, rest in ask(_SHOWN, "campaign"):
+        whole, _, _ = ledger.held(campaign).rpartition(":")
+        yield Balance(whole, currency, -held, "campaign_pages", whole=True)
+        yield Balance(whole, currency, -rest, "campaign_pages, its other figures", whole=True)
+        yield Balance(ledger.payout(campaign), currency, -on_the_way, "campaign_pages")
+        yield Balance(ledger.receivable(campaign), currency, owed, "campaign_pages")
+        suspense[currency] += suspended
+    for currency, amount_minor in suspense.items():
+        yield Balance(ledger.SUSPENSE, currency, -amount_minor, "campaign_pages")
+
+
+_LEFT: Final = f"""
+    SELECT c.campaign_id, c.currency,
+        sum(p.platform_fee_minor - p.platform_reversed_minor),
+        sum(p.processing_fee_minor - p.processing_reversed_minor),
+        sum(p.charged_minor - p.paid_minor - p.drawn_minor)
+    FROM {PLEDGES.table.name} p JOIN {CAMPAIGNS.table.name} c ON c.key = p.campaign
+    {{of}} GROUP BY p.campaign"""  # noqa: S608 - the same
+
+
+def _left(ask: _Ask) -> Iterator[Balance]:
+    """What is left of the pledges, and the fees that they bore."""
+    platform: Counter[str] = Counter()
+    processing: Counter[str] = Counter()
+    for campaign, currency, of_platform, of_processing, rest in ask(_LEFT, "p.campaign"):
+        held = rest - of_platform - of_processing
+        yield Balance(ledger.held(campaign), currency, -held, "pledges")
+        platform[currency] += of_platform
+        processing[currency] += of_processing
+    for account, fees in ((ledger.PLATFORM_FEE, platform), (ledger.PROCESSING_FEE, processing)):
+        for currency, amount_minor in fees.items():
+            yield Balance(account, currency, -amount_minor, "pledges")

@@ -9,6 +9,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from app.audit import wording
 from app.audit.reader import CannotAudit
 from domain.ids import is_code, is_id
 from domain.money import EXPONENTS, format_minor
@@ -69,5 +70,8 @@ def day_text(at: int) -> str:
     """The UTC day of a time in ms: `2026-05-03`."""
     return _day_text(day_of(at))
 
+
+time_text: Final = lru_cache(maxsize=4_096)(wording.time_text)
+"""A time in ms as ISO 8601 with milliseconds, UTC: `2026-05-03T10:00:00.000Z`."""
 
 _day_text: Final = lru_cache(maxsize=4_096)(iso_day)

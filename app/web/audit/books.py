@@ -1,4 +1,4 @@
-"""What an audit page shows: the last audit that was kept, and the last checkpoint that is public."""
+"""What an audit page shows: the last audit that was kept, the last checkpoint that is public."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Seal(Struct, frozen=True):
 
 
 class Books(Struct, frozen=True, kw_only=True):
-    """How the books stand. `position` is the log's last; `fault` why the log's signer stands still."""
+    """How the books stand. `position` is the log's last; `fault` why nothing is signed."""
 
     last: LastAudit
     position: int
@@ -130,7 +130,7 @@ def last_audit(path: Path) -> LastAudit:
 
 
 def shown_seal(platform: Platform) -> Seal | None:
-    """The seal for any page; None where the books were not found in order, or the log is in doubt."""
+    """The seal for any page; None where the books are not in order, or the log is in doubt."""
     if platform.standing().fork or _fault(platform):
         return None
     return seal_of(last_audit(platform.settings.last_audit_path))

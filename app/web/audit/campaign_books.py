@@ -1,4 +1,4 @@
-"""What a campaign's audit page shows besides its numbers: its part of the log, and what is opened."""
+"""What a campaign's audit page shows besides its numbers: its part of the log, what is opened."""
 
 from __future__ import annotations
 

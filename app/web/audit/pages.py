@@ -22,7 +22,7 @@ from app.web.site import PageRequest, Site
 from app.wiring import Platform
 
 KEPT_S: Final = 2.0
-"""For so long a rendered page is given to everybody without a session: checkpoints come as often."""
+"""For so long a page is given to everybody without a session: checkpoints come as often."""
 
 MOST_KEPT: Final = 256
 
@@ -101,7 +101,7 @@ async def _answer(
 ) -> Response[Any]:
     """The page, from the cache for who has no session and asks for nothing more."""
     visitor = await site.visitor(request)
-    around = {
+    around: dict[str, Any] = {
         "section": "audit",
         "public_url": site.platform.settings.public_url,
         "rules": RULES,
@@ -109,9 +109,7 @@ async def _answer(
         "name_of_check": name_of_check,
     }
     if visitor.party or request.query_params:
-        return site.page(
-            template, visitor if visitor.party else None, **around, **await context()
-        )
+        return site.page(template, visitor if visitor.party else None, **around, **await context())
 
     async def render() -> str:
         return site.render(template, request=request, visitor=None, **around, **await context())

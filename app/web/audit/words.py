@@ -58,7 +58,7 @@ OTHERS: Final = {
     "keys": translatable("No request that is repeated is carried out twice."),
     "provider": translatable("Our books and the bank's say the same."),
     "replay": translatable("The log can be replayed from its first event to its last."),
-    "leaf": translatable("Each leaf of the tree is the seal of its event."),
+    "leaf": translatable("Each leaf of the tree fits its event."),
     "tree": translatable("The tree's hashes follow from its leaves."),
     "checkpoint": translatable("Every checkpoint that was ever signed is true of the log."),
     "fork": translatable("The log never signed two stories."),
@@ -73,7 +73,7 @@ OF_THE_TREE: Final = ("leaf", "tree", "checkpoint", "fork")
 
 
 def said_of_check(kind: str) -> str:
-    """What should hold, by the name of a finding: `rule 6`, `bytes`; the name where none is known."""
+    """What should hold, by the name of a finding (`rule 6`, `bytes`); the name where unknown."""
     number = kind.removeprefix("rule ")
     if number.isdecimal() and 1 <= int(number) <= len(RULES):
         return gettext(RULES[int(number) - 1][1])

@@ -30,6 +30,7 @@ _PLAIN: Final = (
     "/help/charging",
     "/help/fees",
     "/help/checking",
+    "/audit",
     "/terms",
     "/privacy",
     "/problems",

@@ -1,0 +1,106 @@
+"""An audit from outside, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from app.audit.public import CampaignAudit, PublicAudit
+from app.transparency.openings import NUMBERS, PLATFORM, Claim
+from domain.money import format_minor
+
+_SHORT = "pledges"
+"""The one number that is no money."""
+
+
+def describe(found: PublicAudit) -> Iterator[str]:
+    """Everything, line by line."""
+    yield f"Log {found.origin}, at {found.source}"
+    yield f"  key {found.key} ({_FROM[found.key_from]})"
+    yield f"  checkpoint of {found.signed_size:,} leaves, signed by that key"
+    yield from (f"  {line}" for line in _witnesses(found))
+    of = "" if found.size == found.signed_size else f" (its first {found.size:,} leaves)"
+    yield f"  root {found.root}{of}"
+    if found.earlier:
+        yield f"  goes on from {found.earlier:,} smaller checkpoints that are kept"
+    yield from (f"Warning: {warning}" for warning in found.warnings)
+    yield ""
+    yield (
+        f"Opened: {found.opened:,} of {found.size:,} leaves, in {found.batches:,} batches."
+        f" Not yet opened: {found.unopened:,}"
+        + (
+            f", the first at position {found.first_unopened:,}."
+            if found.first_unopened is not None
+            else "."
+        )
+    )
+    if found.later_batches:
+        yield f"  {found.later_batches:,} batches open leaves beyond these; they were not added."
+    if found.live_position is not None:
+        yield f"What the pages show is as of position {found.live_position:,}."
+    for campaign in found.campaigns:
+        yield ""
+        yield from _campaign(campaign, found)
+    yield ""
+    for finding in found.findings:
+        yield str(finding)
+    if found.found > len(found.findings):
+        yield f"… and {found.found - len(found.findings):,} more."
+    if found.refused:
+        yield f"The mirror is unchanged; what was shown lies in {found.refused}."
+    yield _verdict(found)
+
+
+_FROM = {
+    "given": "given with --key",
+    "kept": "kept in the mirror",
+    "served": "taken on trust",
+}
+
+
+def _witnesses(found: PublicAudit) -> Iterator[str]:
+    for one in found.witnesses:
+        at = "" if one.at_s is None else f" at {datetime.fromtimestamp(one.at_s, UTC):%F %T} UTC"
+        yield f"cosigned by {one.name}{at}"
+
+
+def _campaign(one: CampaignAudit, found: PublicAudit) -> Iterator[str]:
+    if one.campaign == PLATFORM:
+        yield f"Of no campaign: {one.entries:,} entries opened, none moves money"
+        return
+    opened = f"{one.entries:,} entries opened, up to position {one.position:,}"
+    yield f"Campaign {one.campaign}: {opened if one.entries else 'nothing opened yet'}"
+    if one.currency and one.entries:
+        yield f"  {_numbers(one.totals, one.currency)}"
+    if one.live is None:
+        return
+    if one.live.more == Claim():
+        yield "  the page shows the same"
+        return
+    yield f"  the page shows besides: {_numbers(one.live.more, one.currency, changes=True)}"
+    if one.position > (found.live_position or 0):
+        yield "    because the page has not read so far yet"
+    elif one.live.unopened:
+        leaf = "leaf that is" if one.live.unopened == 1 else "leaves that are"
+        yield f"    which must stand in {one.live.unopened:,} {leaf} not opened yet"
+
+
+def _numbers(claim: Claim, currency: str, *, changes: bool = False) -> str:
+    parts = []
+    for name in NUMBERS:
+        value = getattr(claim, name)
+        if not value and (changes or name in ("owed", "written_off")):
+            continue
+        told = f"{value:,}" if name == _SHORT else format_minor(value, currency)
+        sign = "+" if changes and value > 0 else ""
+        parts.append(f"{name.replace('_', ' ')} {sign}{told}")
+    return " · ".join(parts)
+
+
+def _verdict(found: PublicAudit) -> str:
+    if found.found:
+        return f"{found.found:,} findings: what is published contradicts itself or what was kept."
+    return (
+        "All well: the leaves lead to the signed root, every opening opens its leaf, once, and"
+        " every claimed total is the sum of what is opened."
+    )

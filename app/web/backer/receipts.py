@@ -1,0 +1,195 @@
+"""A backer's receipts: what is in the log of a pledge, as files and codes to check."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from base64 import urlsafe_b64encode
+from typing import Any
+
+import segno
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
+from litestar.response import Template
+from markupsafe import Markup
+from msgspec import Struct
+
+from app.transparency.receipts import Entry, Receipt, entries_of, file_name
+from app.web.backer.pledge_page import own_pledge
+from app.web.public.campaign_view import in_language
+from app.web.site import PageRequest, Site
+from projections.backer_ledger import PledgeLine, statement
+from projections.campaign_pages import get_page
+
+MEDIA_TYPE = "text/plain; charset=utf-8"
+
+
+class Asked(Struct, frozen=True):
+    """One of a backer's own receipts: None while no published checkpoint covers it."""
+
+    line: PledgeLine
+    entry: Entry
+    receipt: Receipt | None
+
+    @property
+    def file_name(self) -> str:
+        """How its file is called."""
+        return file_name(self.line.campaign_id, self.line.no, self.entry.kind)
+
+
+@get("/campaigns/{campaign_id:str}/pledges/{no:int}/receipts", include_in_schema=False)
+async def show_receipts(
+    campaign_id: FromPath[str],
+    no: FromPath[int],
+    request: PageRequest,
+    site: NamedDependency[Site],
+) -> Template:
+    """The list of a pledge's receipts, a part of its page."""
+    visitor = await site.visitor(request)
+    line = await own_pledge(site, visitor, campaign_id, no)
+    async with site.platform.views.connect() as connection:
+        entries = entries_of(await statement(connection, campaign_id, no))
+    return site.page(
+        "receipts/list.html",
+        visitor,
+        line=line,
+        entries=entries,
+        covered=await asyncio.to_thread(site.platform.receipts.covered),
+        fault=site.platform.transparency.fault,
+    )
+
+
+@get(
+    "/campaigns/{campaign_id:str}/pledges/{no:int}/receipts/{position:int}",
+    include_in_schema=False,
+)
+async def show_receipt(
+    campaign_id: FromPath[str],
+    no: FromPath[int],
+    position: FromPath[int],
+    request: PageRequest,
+    site: NamedDependency[Site],
+) -> Template:
+    """One receipt: what it proves and what not, its file, and its code to print."""
+    asked = await _asked(request, site, campaign_id, no, position)
+    platform, receipt = site.platform, asked.receipt
+    key = platform.transparency.log_key
+    return site.page(
+        "receipts/receipt.html",
+        await site.visitor(request),
+        line=asked.line,
+        entry=asked.entry,
+        receipt=receipt,
+        title=await _title(site, campaign_id),
+        fault=platform.transparency.fault,
+        file_name=asked.file_name,
+        key=key.encode(),
+        origin=key.name,
+        # Behind a #, where no server sees it; only what is base64 stands there.
+        brought=urlsafe_b64encode(receipt.text.encode()).decode() if receipt else "",
+        qr=Markup(code_svg(receipt.code, inline=True)) if receipt and receipt.code else "",  # noqa: S704
+    )
+
+
+@get(
+    "/campaigns/{campaign_id:str}/pledges/{no:int}/receipts/{position:int}/receipt.tlog-proof",
+    include_in_schema=False,
+)
+async def receipt_file(
+    campaign_id: FromPath[str],
+    no: FromPath[int],
+    position: FromPath[int],
+    request: PageRequest,
+    site: NamedDependency[Site],
+) -> Response[Any]:
+    """The receipt to keep."""
+    asked = await _asked(request, site, campaign_id, no, position)
+    if asked.receipt is None:
+        return _not_yet()
+    return _document(asked.receipt.text.encode(), MEDIA_TYPE, asked.file_name)
+
+
+@get(
+    "/campaigns/{campaign_id:str}/pledges/{no:int}/receipts/{position:int}/code.svg",
+    include_in_schema=False,
+)
+async def receipt_code(
+    campaign_id: FromPath[str],
+    no: FromPath[int],
+    position: FromPath[int],
+    request: PageRequest,
+    site: NamedDependency[Site],
+) -> Response[Any]:
+    """The receipt's short form as a picture; 404 where it is too long for one."""
+    asked = await _asked(request, site, campaign_id, no, position)
+    if asked.receipt is None:
+        return _not_yet()
+    if not asked.receipt.code:
+        raise NotFoundException
+    name = asked.file_name.replace(".tlog-proof", ".svg")
+    return _document(code_svg(asked.receipt.code).encode(), "image/svg+xml", name)
+
+
+async def _asked(
+    request: PageRequest, site: Site, campaign_id: str, no: int, position: int
+) -> Asked:
+    """The receipt of a visitor's own pledge; another's is as if it were not there."""
+    visitor = await site.visitor(request)
+    line = await own_pledge(site, visitor, campaign_id, no)
+    async with site.platform.views.connect() as connection:
+        entries = entries_of(await statement(connection, campaign_id, no))
+    entry = next((one for one in entries if one.position == position), None)
+    if entry is None:
+        raise NotFoundException
+    receipt = await asyncio.to_thread(
+        site.platform.receipts.receipt, position, line.backer, line.currency
+    )
+    return Asked(line, entry, receipt)
+
+
+async def _title(site: Site, campaign_id: str) -> str:
+    async with site.platform.views.connect() as connection:
+        page = await get_page(connection, campaign_id)
+    texts = await site.platform.stores.content.get_many({page.text} if page else set())
+    return in_language(texts.get(page.text, {}), "title") if page else ""
+
+
+def code_svg(text: str, *, inline: bool = False) -> str:
+    """A QR code of a text, at the lowest level of correction, which makes it the largest that can
+    be read: paper is seldom torn, and the text is long.
+    """
+    drawn = segno.make(text, micro=False, error="l", boost_error=False)
+    if inline:
+        return drawn.svg_inline(
+            border=4, light="#fff", svgclass="qr", lineclass=None, omitsize=True
+        )
+    written = io.BytesIO()
+    drawn.save(written, kind="svg", scale=4, border=4, light="#fff")
+    return written.getvalue().decode()
+
+
+def _not_yet() -> Response[Any]:
+    headers = {"retry-after": "1", "cache-control": "no-store"}
+    return Response("", status_code=503, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _document(body: bytes, media_type: str, name: str) -> Response[Any]:
+    return Response(
+        body,
+        media_type=media_type,
+        headers={
+            "cache-control": "no-store",
+            "content-disposition": f'attachment; filename="{name}"',
+            "vary": "cookie",
+        },
+    )
+
+
+@get("/receipts/check", include_in_schema=False)
+async def show_check(request: PageRequest, site: NamedDependency[Site]) -> Template:
+    """Where anybody checks a receipt, in their own browser."""
+    visitor = await site.visitor(request)
+    key = site.platform.transparency.log_key
+    return site.page("receipts/check.html", visitor, key=key.encode(), witnesses="")
