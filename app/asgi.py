@@ -37,6 +37,7 @@ from app.web.failing import answer_failure
 from app.web.heads import answer_heads
 from app.web.language import of_request, speak, speaking
 from app.web.log_openings import HANDLERS as LOG_OPENINGS
+from app.web.log_routes import HANDLERS as LOG
 from app.web.mail.routes import HANDLERS as MAIL
 from app.web.public.page_cache import kept_pages
 from app.web.public.routes import HANDLERS as PUBLIC
@@ -92,6 +93,7 @@ def create_app(platform: Platform) -> Litestar:
         route_handlers=[
             _api(platform),
             metrics_router(platform),
+            *LOG,
             *LOG_OPENINGS,
             Router(
                 "/",

@@ -77,6 +77,7 @@ from app.transparency.leaf import Salts
 from app.transparency.looking_up import Backers
 from app.transparency.openings_store import OpeningsStore
 from app.transparency.publishing_openings import OpeningsPublisher
+from app.transparency.receipts import Receipts
 from app.transparency.running import Transparency
 from domain.state import Campaign
 from projections.rebuild import rebuild
@@ -209,6 +210,7 @@ class Platform:
         )
         self._turn = FollowTurn(settings.database_url, self.log.log_id)
         self.party_keys = PartyKeys(self._people_sync, load_master(settings))
+        party_keys = PartyKeys(self._people_sync, load_master(settings))
         self.transparency = Transparency(
             settings,
             self.log,
@@ -219,6 +221,8 @@ class Platform:
             may_follow=self._turn.is_ours,
             elsewhere=role == "web",
         )
+        tree, secret = self.transparency.store, self.transparency.keys.log_secret
+        self.receipts = Receipts(self.log, tree, secret, party_keys.of)
         self.openings = OpeningsStore(self.transparency.store.engine)
         self.opener = OpeningsPublisher(
             self.log,

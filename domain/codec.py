@@ -58,7 +58,7 @@ def decode(tag: str, body: bytes) -> AnyEvent:
         return _decode_old(tag, body)
     try:
         event = _decoder.decode(body)
-    except msgspec.MsgspecError as fault:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
         raise CorruptEventError(f"stored {tag!r} cannot be read: {fault}") from fault
     if type(event) is not EVENT_TYPES[tag]:
         raise CorruptEventError(f"stored {tag!r} says that it is {tag_of(event)!r}")
@@ -74,5 +74,5 @@ def _decode_old(tag: str, body: bytes) -> AnyEvent:
             fields = UPCASTS[old](fields)
         event: AnyEvent = msgspec.convert(fields, AnyEvent)
         return event
-    except (msgspec.MsgspecError, KeyError) as fault:
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError) as fault:
         raise CorruptEventError(f"stored {tag!r} cannot be read: {fault}") from fault

@@ -185,7 +185,7 @@ def _decoded_at_once(tags: Sequence[str], joined: bytes) -> list[AnyEvent] | Non
     """The facts of a JSON list; None where they must be looked at one by one."""
     try:
         events = _list.decode(joined)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return events if [TAGS[type(event)] for event in events] == tags else None
 

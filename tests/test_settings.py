@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings, SettingsError, load_settings
+from app.settings import Settings, SettingsError, WitnessAddress, load_settings
 
 SECRET = "s" * 32
 
@@ -45,6 +45,7 @@ def test_the_environment_is_read(tmp_path: Path) -> None:
         public_url="https://example.org",
         secret=SECRET.encode(),
         test_bank_secret=b"t" * 32,
+        audit_every_s=86_400,
         demo=False,
     )
 
@@ -201,3 +202,59 @@ def test_a_damaged_secret_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("")
     with pytest.raises(SettingsError, match="does not hold a secret"):
         load_in(tmp_path)
+
+
+# --- The transparency log ------------------------------------------------------------------------
+
+VKEY = "witness.example+0a0b0c0d+BAAAAA=="
+
+
+def test_the_logs_keys_are_given_in_hex(tmp_path: Path) -> None:
+    """64 digits, or it is said what is wanted; the value is never repeated."""
+    settings = load_settings(
+        {"TRIBUTARY_LOG_SECRET": "ab" * 32, "TRIBUTARY_MASTER_KEY": "cd" * 32}, data_dir=tmp_path
+    )
+    assert (settings.log_secret, settings.master_key) == (b"\xab" * 32, b"\xcd" * 32)
+    assert settings.keys_dir == tmp_path / "keys"
+    for variable in ("TRIBUTARY_LOG_SECRET", "TRIBUTARY_MASTER_KEY"):
+        for wrong in ("ab" * 31, "ab" * 33, "xy" * 32, "a" * 63):
+            with pytest.raises(SettingsError, match="64 hex digits") as fault:
+                load_settings({variable: wrong}, data_dir=tmp_path)
+            assert wrong not in str(fault.value)
+
+
+def test_witnesses_are_pairs(tmp_path: Path) -> None:
+    """Of key and address; the quorum is at most as many."""
+    settings = load_settings(
+        {
+            "TRIBUTARY_WITNESSES": f" {VKEY} https://one.example/ ,{VKEY}x http://two.example",
+            "TRIBUTARY_WITNESS_QUORUM": "2",
+        },
+        data_dir=tmp_path,
+    )
+    assert settings.witnesses == (
+        WitnessAddress(VKEY, "https://one.example"),
+        WitnessAddress(f"{VKEY}x", "http://two.example"),
+    )
+    assert settings.witness_quorum == 2
+    for wrong in (
+        {"TRIBUTARY_WITNESSES": VKEY},
+        {"TRIBUTARY_WITNESSES": f"{VKEY} ftp://one.example"},
+        {"TRIBUTARY_WITNESSES": "name https://one.example"},
+        {"TRIBUTARY_WITNESSES": f"{VKEY} https://one.example,{VKEY} https://two.example"},
+        {"TRIBUTARY_WITNESS_QUORUM": "1"},
+        {"TRIBUTARY_WITNESS_QUORUM": "-1"},
+        {"TRIBUTARY_LOG_ORIGIN": "two words"},
+        {"TRIBUTARY_LOG_ORIGIN": "a+b"},
+        {"TRIBUTARY_AUDIT_EVERY": "daily"},
+    ):
+        with pytest.raises(SettingsError, match=next(iter(wrong))):
+            load_settings(wrong, data_dir=tmp_path)
+
+
+def test_how_often_the_books_are_audited(tmp_path: Path) -> None:
+    """In hours; a demo audits itself while somebody watches."""
+    for text, seconds in (("", 86_400), ("0", 0), ("0.5", 1_800), ("48", 172_800)):
+        environ = {"TRIBUTARY_AUDIT_EVERY": text}
+        assert load_settings(environ, data_dir=tmp_path).audit_every_s == seconds
+    assert load_settings({}, data_dir=tmp_path, demo=True).audit_every_s == 900

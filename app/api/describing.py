@@ -38,6 +38,7 @@ _ENGINE: Final = ("engine_busy", "not_recorded", "outcome_unknown")
 _BOUNDS: Final = ("ge", "le", "max_length", "pattern")
 _TEMPLATE: Final = "#/components/schemas/{name}"
 _PATH_WORDS: Final = {
+    "position": ({"type": "integer", "minimum": 1}, "A position in the log."),
     "no": ({"type": "integer", "minimum": 1}, "The pledge's number in its campaign."),
     "number": (
         {"enum": ["pledged", "charged", "held", "paid", "returned", "fees", "owed"]},

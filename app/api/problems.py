@@ -104,6 +104,10 @@ EDGE_REASONS: Final[Mapping[str, tuple[HTTPStatus, str]]] = {
         HTTPStatus.SERVICE_UNAVAILABLE,
         "It is recorded, but the views are not there yet. Ask again in a moment.",
     ),
+    "receipt_pending": (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "It is recorded, but no published checkpoint covers it yet. Ask again in a moment.",
+    ),
     "failed": (HTTPStatus.INTERNAL_SERVER_ERROR, "Something broke on our side. It was noted."),
 }
 """Reasons that the edge has besides those of the rules, with their status and meaning."""

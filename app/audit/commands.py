@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,10 +27,15 @@ from app.audit.commanding import (
     told,
 )
 from app.audit.export.command import export_books
-from app.audit.last import LastReplay, LastVerify, keep_replay, keep_verify
+from app.audit.last import LastCheckpoint, LastReplay, LastVerify, keep_replay, keep_verify
 from app.audit.moments import position_of
 from app.audit.public_command import audit_public
-from app.audit.reader import AuditLog
+from app.audit.reader import AuditLog, CannotAudit
+from app.audit.tree import TreeFound
+from app.audit.tree_place import Outside, TreePlace, tree_of
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 __all__ = ["audit", "log_of"]
 
@@ -61,17 +68,42 @@ def _now_ms() -> int:
 
 @audit.command("verify")
 @AT
+@click.option(
+    "--checkpoint",
+    "checkpoints",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="A checkpoint that was kept elsewhere: a signed note, or a receipt. Several may be given.",
+)
+@click.option(
+    "--key",
+    "keys",
+    metavar="VKEY",
+    multiple=True,
+    help="Who must have signed these: the log's key as it was known elsewhere.",
+)
 @_KEEP
 @WORKERS
 @click.pass_obj
 @told
-def verify_all(options: Options, moment: str | None, workers: int | None, *, keep: bool) -> None:
-    """Check the rules at every position, the books, and ours against the provider's."""
+def verify_all(
+    options: Options,
+    moment: str | None,
+    checkpoints: tuple[Path, ...],
+    keys: tuple[str, ...],
+    workers: int | None,
+    *,
+    keep: bool,
+) -> None:
+    """Check the rules at every position, the books, ours against the provider's, and that the
+    transparency log is that of these events.
+    """
     _whole_or_not_kept(moment, keep=keep)
     settings = options.settings
+    tree = _tree(settings, checkpoints, keys)
     with progress_bar("Verifying") as progress:
         found, effort = verify.verify(
-            log_of(settings), settings.test_bank_path, progress, workers, moment=moment
+            log_of(settings), settings.test_bank_path, progress, workers, moment=moment, tree=tree
         )
     click.echo(pace(found.events, effort.seconds), err=options.json)
     print_found(options, found, verify.describe(found))
@@ -82,10 +114,30 @@ def verify_all(options: Options, moment: str | None, workers: int | None, *, kee
             ok=found.ok,
             violations=sum(effort.by_kind.values()),
             seconds=effort.seconds,
+            **_of_tree(found.tree),
         )
         keep_verify(settings.last_audit_path, last, effort.by_kind, found.violations)
     if not found.ok:
         sys.exit(FOUND)
+
+
+def _tree(settings: Settings, checkpoints: Sequence[Path], keys: tuple[str, ...]) -> TreePlace:
+    try:
+        outside = tuple(
+            Outside(str(path), path.read_text(encoding="utf-8")) for path in checkpoints
+        )
+    except UnicodeDecodeError as fault:
+        raise CannotAudit(f"A checkpoint is text, and this is none: {fault}.") from fault
+    return tree_of(settings, outside, keys)
+
+
+def _of_tree(found: TreeFound | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    newest = None
+    if found.checkpoint:
+        newest = LastCheckpoint(found.checkpoint, found.checkpoint_root)
+    return {"tree": True, "checkpoint": newest, "unopenable": found.unopenable}
 
 
 @audit.command("replay")

@@ -90,7 +90,7 @@ def read_last(path: Path) -> LastAudit:
     """What is kept in a file; nothing where it is missing or was written by another version."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=LastAudit)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return LastAudit()
 
 

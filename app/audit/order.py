@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.audit.findings import Findings
+from app.audit.findings import LISTED, Findings
 from app.audit.gathered import Gathered, read_pairs
 from app.audit.reader import AuditLog
 from app.audit.verification import read_body
@@ -41,9 +41,15 @@ _LOST_KEYS: Final = """
 # --- Positions and times -------------------------------------------------------------------------
 
 
-def check_order(log: AuditLog, shares: Sequence[Gathered], up_to: int, findings: Findings) -> None:
-    """Find positions that are missing, and times that run back (rule 10)."""
+def check_order(
+    log: AuditLog, shares: Sequence[Gathered], up_to: int, findings: Findings
+) -> list[tuple[int, int]]:
+    """Find positions that are missing, and times that run back (rule 10).
+
+    Returns the positions on both sides of the gaps, of the first thousand.
+    """
     before = at_before = 0
+    gaps: list[tuple[int, int]] = []
     for positions, times in _places(shares, up_to):
         earlier = np.concatenate(([before], positions[:-1]))
         times_before = np.concatenate(([at_before], times[:-1]))
@@ -55,10 +61,13 @@ def check_order(log: AuditLog, shares: Sequence[Gathered], up_to: int, findings:
             if position != was + 1:
                 sentence = f"Positions {was + 1:,} to {position - 1:,} are missing."
                 findings.add("positions", sentence, position, stream)
+                if len(gaps) < LISTED:
+                    gaps.append((was, position))
             if at < at_was:
                 sentence = f"The log's time runs back from {at_was} to {at}."
                 findings.add("rule 10", sentence, position, stream)
         before, at_before = int(positions[-1]), int(times[-1])
+    return gaps
 
 
 def _places(

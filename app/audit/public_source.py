@@ -167,6 +167,8 @@ class Web:
                         return _body(response, url, MOST[kind_of(path)])
                     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
                         return None
+                    if path == INDEX and status == HTTPStatus.MOVED_PERMANENTLY:
+                        return None  # a server of plain files has a directory there
                     if status not in _AGAIN:
                         raise CannotReadError(f"{url} answers with {status}{_elsewhere(response)}.")
                     why = str(status)

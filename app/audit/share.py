@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from app.audit.findings import Findings
 from app.audit.gathered import Gathered, Gatherer, MovementOf
+from app.audit.leaves import LeafCheck, LeafPlan, LeavesSeen, Read
 from app.audit.processes import MOST_TASKS, Processes, Tell
 from app.audit.progress import Progress
 from app.audit.reader import AuditLog, CannotAudit, LogPlace
@@ -41,7 +42,8 @@ SHARES_EACH: Final = 2
 class Share(Struct, frozen=True):
     """The streams whose number leaves `number` when divided by `of`, up to a position.
 
-    What is to be looked at together later is gathered in files in `folder`.
+    What is to be looked at together later is gathered in files in `folder`. With `leaves` the
+    events are held against the leaves of the transparency log.
     """
 
     log: LogPlace
@@ -50,6 +52,7 @@ class Share(Struct, frozen=True):
     of: int
     folder: Path
     with_money: bool
+    leaves: LeafPlan | None = None
 
     @property
     def gathered(self) -> Gathered:
@@ -60,13 +63,15 @@ class Share(Struct, frozen=True):
 class Passed(Struct, frozen=True):
     """What the pass over a share found: events, violations, balances by currency and account.
 
-    `misplaced` counts the rows whose column names another stream than their body.
+    `misplaced` counts the rows whose column names another stream than their body; `leaves` is what
+    was seen of the transparency log's.
     """
 
     events: int
     findings: Findings
     balances: dict[str, dict[str, int]]
     misplaced: int
+    leaves: LeavesSeen
 
 
 def workers_for(events: int) -> int:
@@ -99,17 +104,38 @@ def _pass(share: Share, tell: Tell) -> Passed:
         closing(AuditLog(share.log)) as log,
         closing(Gatherer(share.gathered, _movements(log.log_id, share))) as gathered,
     ):
-        run = Verification(findings, gathered.note)
+        run = Verification(findings, gathered.note, keeping=share.leaves is not None)
+        leaves = _leaves(share, findings)
         try:
             for rows in log.pages(share.up_to, share.number, share.of):
                 run.feed(rows, log.names_of(rows))
                 gathered.note_page(rows, run.pledge_ids)
+                leaves.page(run.read)
                 tell(run.events)
         except UnreadableEvent as fault:
             raise CannotAudit(str(fault)) from fault
+        finally:
+            leaves.close()
         run.finish()
     balances = {currency: dict(books) for currency, books in run.balances.items()}
-    return Passed(run.events, findings, balances, run.misplaced)
+    return Passed(run.events, findings, balances, run.misplaced, leaves.seen)
+
+
+class _NoLeaves:
+    """Where there is no tree, or no secret to make leaves with."""
+
+    def __init__(self) -> None:
+        self.seen = LeavesSeen(destroyed={})
+
+    def page(self, _read: Sequence[Read]) -> None:
+        """Nothing to check."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def _leaves(share: Share, findings: Findings) -> LeafCheck | _NoLeaves:
+    return _NoLeaves() if share.leaves is None else LeafCheck(share.leaves, findings)
 
 
 @contextmanager

@@ -95,6 +95,10 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _with_marks(text: bytes) -> str:
+    return text.decode(errors="replace")
+
+
 class _SQLite:
     """A file."""
 
@@ -113,8 +117,17 @@ class _SQLite:
             raise CannotAudit(f"{path} is not {article} {tables.what}: {fault}.") from fault
 
     def rows(self, statement: str, *values: Value) -> list[Row]:
-        """Return all rows."""
-        return self._connection.execute(statement, values).fetchall()
+        """Return all rows; text that is none, in a damaged file, comes with marks in it."""
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        except sqlite3.OperationalError as fault:
+            if "decode" not in str(fault):
+                raise
+        self._connection.text_factory = _with_marks
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        finally:
+            self._connection.text_factory = str
 
     def close(self) -> None:
         """Close the file."""

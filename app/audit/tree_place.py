@@ -115,8 +115,8 @@ class TreeStore:
 
 def tree_of(
     settings: Settings, outside: tuple[Outside, ...] = (), keys: tuple[str, ...] = ()
-) -> TreePlace | None:
-    """Where the settings say that the tree is; None where none was begun.
+) -> TreePlace:
+    """Where the settings say that the tree is, be it there or not.
 
     Nothing is made: a key that is not there is left empty. Raises SettingsError for a key that
     cannot be read.
@@ -124,8 +124,6 @@ def tree_of(
     from app.keys import MissingKeyError, load_log_secret, load_master  # noqa: PLC0415 - see above
     from app.transparency.signing import FILE  # noqa: PLC0415 - a log alone needs neither
 
-    if not settings.database_url and not settings.transparency_path.is_file():
-        return None
     secrets = []
     for load in (load_log_secret, load_master):
         try:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from app.audit.findings import Findings
 from app.audit.processes import Tell
@@ -33,7 +35,9 @@ RANGE: Final = TILE_WIDTH * TILE_WIDTH
 AT_ONCE: Final = 64
 """Bundles that are read together."""
 
-_LENGTH: Final = LEAF_BYTES.to_bytes(ENTRY_BYTES - LEAF_BYTES)
+_LENGTH_BYTES: Final = ENTRY_BYTES - LEAF_BYTES
+_LENGTH: Final = np.frombuffer(LEAF_BYTES.to_bytes(_LENGTH_BYTES), dtype=np.uint8)
+_PLACE_END: Final = _LENGTH_BYTES + POSITION_BYTES
 _NO_HASH: Final = bytes(HASH_BYTES)
 
 Rows = list[list[bytes]]
@@ -160,18 +164,17 @@ class _Work:
         """The hashes of a bundle's leaves; where they are not there, what the tile says of them."""
         position = n * TILE_WIDTH + 1
         stored = [tile[at : at + HASH_BYTES] for at in range(0, width * HASH_BYTES, HASH_BYTES)]
-        entries = [
-            bundle[at : at + ENTRY_BYTES] for at in range(0, width * ENTRY_BYTES, ENTRY_BYTES)
-        ]
-        whole = len(bundle) >= width * ENTRY_BYTES
-        if not whole or any(entry[:2] != _LENGTH for entry in entries):
+        entries = np.frombuffer(bundle[: width * ENTRY_BYTES], dtype=np.uint8)
+        if len(entries) != width * ENTRY_BYTES or not self._well_placed(entries, position):
             self._wrong.add(n)
             last = position + width - 1
             sentence = f"The leaves of positions {position:,} to {last:,} are not stored whole."
             self._findings.add("tree", sentence, position)
             return [each if len(each) == HASH_BYTES else _NO_HASH for each in stored]
-        made = [sha256(b"\0" + entry[2:]).digest() for entry in entries]
-        self._check_places(entries, position)
+        made = [
+            sha256(b"\0" + bundle[at : at + LEAF_BYTES]).digest()
+            for at in range(_LENGTH_BYTES, width * ENTRY_BYTES, ENTRY_BYTES)
+        ]
         if made != stored:
             self._wrong.add(n)
             at = next(at for at in range(width) if made[at] != stored[at])
@@ -180,13 +183,17 @@ class _Work:
             self._findings.add("tree", sentence, position + at)
         return made
 
-    def _check_places(self, entries: Sequence[bytes], first: int) -> None:
-        """Every leaf says the position where it stands."""
-        for position, entry in enumerate(entries, first):
-            if entry[2 : 2 + POSITION_BYTES] != position.to_bytes(POSITION_BYTES):
-                said = int.from_bytes(entry[2 : 2 + POSITION_BYTES])
-                sentence = f"The leaf says that its event is at position {said:,}."
-                self._findings.add("tree", sentence, position)
+    def _well_placed(self, data: NDArray[np.uint8], first: int) -> bool:
+        """Whether entries have the length of leaves; names each that says another position."""
+        entries = data.reshape(-1, ENTRY_BYTES)
+        if (entries[:, :_LENGTH_BYTES] != _LENGTH).any():
+            return False
+        said = np.ascontiguousarray(entries[:, _LENGTH_BYTES:_PLACE_END]).view(">u8")[:, 0]
+        places = np.arange(first, first + len(entries), dtype=np.uint64)
+        for at in np.flatnonzero(said != places).tolist():
+            sentence = f"The leaf says that its event is at position {said[at]:,}."
+            self._findings.add("tree", sentence, first + at)
+        return True
 
     def _check_level_1(self) -> None:
         if not self._roots:
@@ -210,19 +217,21 @@ class _Work:
     def _opened(self, stored: StoredCheckpoint) -> bytes:
         """The root that was signed; what is wrong with a note is named, and the column believed."""
         key = self._vkeys.get(stored.tree)
-        said = Checkpoint(key.name if key else "", stored.size, stored.root)
-        for note in {stored.note, stored.published} - {""}:
-            try:
-                if key is None:
-                    raise CheckpointError("no tree has its number")
-                opened = open_checkpoint(note, key, self._witnesses).checkpoint
-                if opened != said:
-                    raise CheckpointError("the note says another size or root than its row")
-            except CheckpointError as fault:
-                sentence = f"The checkpoint of {stored.size:,} events is not right: {fault}."
-                self._findings.add("checkpoint", sentence, stored.size)
-                break
+        fault = "no tree has its number" if key is None else self._fault(stored, key)
+        if fault:
+            sentence = f"The checkpoint of {stored.size:,} events is not right: {fault}."
+            self._findings.add("checkpoint", sentence, stored.size)
         return stored.root
+
+    def _fault(self, stored: StoredCheckpoint, key: VerifierKey) -> str:
+        said = Checkpoint(key.name, stored.size, stored.root)
+        try:
+            for note in {stored.note, stored.published or stored.note}:
+                if open_checkpoint(note, key, self._witnesses).checkpoint != said:
+                    return "its note says another size or root than its row"
+        except CheckpointError as fault:
+            return str(fault)
+        return ""
 
 
 def _keys(texts: Sequence[str]) -> tuple[VerifierKey, ...]:

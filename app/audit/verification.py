@@ -47,10 +47,11 @@ class Verification:
     Each campaign's state is kept in memory, as the engine would keep it. `balances` are the
     journal's, by currency and account. `watcher` sees every event whose money may have moved, and
     `pledge_ids` are those of the last page with their positions. `misplaced` counts the rows whose
-    column names another stream than their body: it may belong to another share.
+    column names another stream than their body: it may belong to another share. `read` are the
+    readable events of the last page, with `keeping` only.
     """
 
-    def __init__(self, findings: Findings, watcher: Watcher) -> None:
+    def __init__(self, findings: Findings, watcher: Watcher, *, keeping: bool = False) -> None:
         self.findings = findings
         self.events = 0
         self.misplaced = 0
@@ -58,6 +59,8 @@ class Verification:
             lambda: defaultdict(int)
         )
         self.pledge_ids: list[tuple[str, int]] = []
+        self.read: list[tuple[int, AnyEvent, bytes]] = []
+        self._keeping = keeping
         self._watcher = watcher
         self._streams: dict[str, _Stream] = {}
         self._numbered: dict[int, _Stream] = {}
@@ -70,6 +73,8 @@ class Verification:
         """
         self._names = names
         self.pledge_ids = []
+        self.read = []
+        keeping, keep = self._keeping, self.read.append
         numbered, follow, watcher, pledge_ids = (
             self._numbered,
             self._follow,
@@ -102,6 +107,8 @@ class Verification:
                 for account, amount_minor in entry:
                     books[account] += amount_minor
             follow(position, stream, event, canonical, entry)
+            if keeping:
+                keep((position, event, body))
             if type(event) is PledgeMade:
                 pledge_ids.append((event.pledge_id, position))
             else:
@@ -223,5 +230,5 @@ def read_body(body: bytes) -> AnyEvent | None:
 def _tag_in(body: bytes) -> str:
     try:
         return msgspec.json.decode(body, type=_Type).type
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return ""

@@ -1,4 +1,6 @@
-"""The whole of `audit verify`: the log, its keys, and our books against the provider's."""
+"""The whole of `audit verify`: the log, its keys, our books against the provider's, and the
+transparency log.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,15 @@ from msgspec import Struct
 
 from app.audit.findings import Finding, Findings
 from app.audit.gathered import money_in
+from app.audit.leaves import LeafPlan, LeavesSeen
 from app.audit.moments import position_of
 from app.audit.order import check_keys, check_order, check_pledge_ids
 from app.audit.progress import Progress, unseen
 from app.audit.reader import AuditLog, LogPlace
 from app.audit.share import Passed, Share, pass_over, shares_for, workers_for
+from app.audit.tree import TreeCheck, TreeFound
+from app.audit.tree import describe as describe_tree
+from app.audit.tree_place import TreePlace
 
 if TYPE_CHECKING:
     from app.audit.reconcile import Reconciliation
@@ -28,7 +34,7 @@ class Verified(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What `audit verify` found. `violations` are the first thousand; `count` is how many there
     are, where that is more. `in_flight` are movements that only one of the two books has, and
     nothing is wrong; `in_flight_count` how many, where that is more than are listed. `left_out`
-    says what was not looked at, and why.
+    says what was not looked at, and why. `tree` is what was looked at of the transparency log.
     """
 
     events: int
@@ -38,6 +44,7 @@ class Verified(Struct, frozen=True, kw_only=True, omit_defaults=True):
     in_flight: list[Finding] = []
     in_flight_count: int = 0
     left_out: list[str] = []
+    tree: TreeFound | None = None
 
 
 class Effort(Struct, frozen=True):
@@ -57,12 +64,15 @@ def verify(
     workers: int | None = None,
     *,
     moment: str | None = None,
+    tree: TreePlace | None = None,
 ) -> tuple[Verified, Effort]:
     """Verify a log, and our books against the test bank's where its file is there.
 
     `workers` is in how many processes; by default as many as there are processors, where that is
-    worth while. With a `moment`, a position or a time, the log is gone over up to there. Raises
-    CannotAudit where there is no log or no such moment, and at a fact that this code does not know.
+    worth while. With a `moment`, a position or a time, the log is gone over up to there. With a
+    `tree` the transparency log is held against the events. Raises CannotAudit where there is no log
+    or no such moment, at a fact that this code does not know, and for a checkpoint from outside
+    that cannot be used.
     """
     began = time.perf_counter()
     findings, in_flight = Findings(), Findings()
@@ -75,12 +85,15 @@ def verify(
             bank = _bank(bank_path, folder / "bank.db", log, findings)
         elif bank_path.is_file():
             left_out.append("The bank's books are those of now: they were not compared.")
+        check = None if tree is None else TreeCheck(tree, findings, left_out)
         up_to = position_of(log, moment)
-        plan = _Plan(log_place, up_to, folder, workers or workers_for(up_to), bank is not None)
+        leaves = None if check is None else check.plan(log, up_to, whole=moment is None)
+        processes = workers or workers_for(up_to)
+        plan = _Plan(log_place, up_to, folder, processes, bank is not None, leaves)
         shares, passed = _passed(plan, progress)
         gathered = [share.gathered for share in shares]
         balances = _balances(passed)
-        check_order(log, gathered, up_to, findings)
+        gaps = check_order(log, gathered, up_to, findings)
         check_keys(log, findings, None if moment is None else up_to)
         check_pledge_ids(log, gathered, findings)
         _check_zero_sums(balances, findings)
@@ -88,6 +101,9 @@ def verify(
             money = opened.enter_context(closing(money_in(gathered)))
             bank.compare(money, balances, up_to)
             in_flight = bank.in_flight
+        tree_found = None
+        if check is not None:
+            tree_found = check.run(log, _seen(passed), gaps, folder, processes, progress)
     for each in passed:
         findings.take(each.findings)
     found = Verified(
@@ -98,6 +114,7 @@ def verify(
         in_flight=in_flight.listed,
         in_flight_count=in_flight.unlisted,
         left_out=left_out,
+        tree=tree_found,
     )
     return found, Effort(time.perf_counter() - began, up_to, dict(findings.by_kind))
 
@@ -110,13 +127,15 @@ class _Plan(NamedTuple):
     folder: Path
     workers: int
     with_money: bool
+    leaves: LeafPlan | None
 
     def shares(self, of: int) -> list[Share]:
         """So many shares."""
         folder = self.folder / str(of)
         folder.mkdir()
         return [
-            Share(self.log, self.up_to, number, of, folder, self.with_money) for number in range(of)
+            Share(self.log, self.up_to, number, of, folder, self.with_money, self.leaves)
+            for number in range(of)
         ]
 
 
@@ -128,6 +147,13 @@ def _passed(plan: _Plan, progress: Progress) -> tuple[list[Share], list[Passed]]
         shares = plan.shares(1)
         passed = pass_over(shares, 1, progress)
     return shares, passed
+
+
+def _seen(passed: Sequence[Passed]) -> LeavesSeen:
+    seen = LeavesSeen(destroyed={})
+    for each in passed:
+        seen.add(each.leaves)
+    return seen
 
 
 def _bank(path: Path, store: Path, log: AuditLog, findings: Findings) -> Reconciliation | None:
@@ -169,4 +195,6 @@ def describe(found: Verified) -> Iterator[str]:
     if found.in_flight_count:
         yield f"… {found.in_flight_count:,} movements in flight in all"
     yield from found.left_out
+    if found.tree is not None:
+        yield from describe_tree(found.tree)
     yield "No rule is broken." if found.ok else "Something is wrong."

@@ -13,6 +13,7 @@ import sqlite3
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -20,18 +21,23 @@ from typing import Final
 import msgspec
 
 from app.audit.replay import replay
+from app.audit.sources import LogPlace, open_for_reading
 from app.audit.tampering import copy_log, differing, open_copy
-from app.audit.tree_place import Outside, TreePlace, tree_of
+from app.audit.tree_place import Outside, TreePlace, TreeStore, tree_of
 from app.audit.verify import verify
 from app.demo.forging import WAYS, CannotForgeError, Way, forge
 from app.demo.resigning import sign_anew
 from app.demo.trial import CANNOT, LONGEST_S, Found, Kept, OnCopy, Original, Trial
 from app.keys import load_signing
 from app.settings import Settings, load_settings
+from app.transparency.tiles import TILE_WIDTH, unbundle
 
 MOST_MEMORY: Final = 3 * 2**30
 MOST_FINDINGS: Final = 12
 """So many findings are shown; all are counted."""
+
+MOST_COPIES: Final = 8
+BUNDLES_AT_ONCE: Final = 64
 
 
 def cheat(settings: Settings, way: Way, kept: Kept, *, signed: bool) -> Trial:
@@ -46,18 +52,22 @@ def cheat(settings: Settings, way: Way, kept: Kept, *, signed: bool) -> Trial:
 def _on_copy(settings: Settings, folder: Path, way: Way, kept: Kept, *, signed: bool) -> OnCopy:
     own = msgspec.structs.replace(settings, data_dir=folder)
     place = _published_tree(settings, folder / "published.db", kept)
-    copy_log(settings.log_path, own.log_path)
+    _copy_books(settings, own)
     with closing(open_copy(own.log_path)) as copy, closing(_memory_of(copy)) as before:
         ((events,),) = copy.execute("SELECT count(*) FROM events")
         forgery = forge(copy, way, kept.size or events, careful=signed)
         touched = sum(1 for _ in differing(before, copy))
-    if signed and place is not None:
+    first = forgery.edits[0].position
+    if signed:
+        published = place.store
         place = sign_anew(own.log_path, place, load_signing(settings, make=False), own)
-    found, effort = verify(own.log_path, settings.test_bank_path, workers=1, tree=place)
+        first = _first_differing(published, place.store, kept.size) or first
+    found, effort = verify(own.log_path, own.test_bank_path, workers=1, tree=place)
     return OnCopy(
         forgery=forgery,
         events=events,
         touched=touched,
+        first=first,
         kinds=effort.by_kind,
         findings=[
             Found(each.rule, each.position, each.sentence)
@@ -67,15 +77,48 @@ def _on_copy(settings: Settings, folder: Path, way: Way, kept: Kept, *, signed: 
     )
 
 
-def _published_tree(settings: Settings, copy: Path, kept: Kept) -> TreePlace | None:
+def _copy_books(settings: Settings, own: Settings) -> None:
+    """Copy the log and the bank's books as they are at one moment.
+
+    Nobody stops for us: where the log moved on meanwhile, both are copied once more.
+    """
+    for _ in range(MOST_COPIES):
+        copy_log(settings.log_path, own.log_path)
+        if not settings.test_bank_path.is_file():
+            return
+        copy_log(settings.test_bank_path, own.test_bank_path)
+        if _last(settings.log_path) == _last(own.log_path):
+            return
+
+
+def _last(log: Path) -> int:
+    with closing(open_for_reading(log)) as connection:
+        ((last,),) = connection.execute("SELECT coalesce(max(position), 0) FROM events")
+        return int(last)
+
+
+def _first_differing(published: LogPlace, made: LogPlace, size: int) -> int | None:
+    """The first position whose leaf is not the published one, as anybody sees who kept those."""
+    pairs = zip(_leaves(published, size), _leaves(made, size), strict=False)
+    places = (position for position, (was, now) in enumerate(pairs, 1) if was != now)
+    return next(places, None)
+
+
+def _leaves(place: LogPlace, size: int) -> Iterator[bytes]:
+    """The leaves of a tree in their order, up to so many."""
+    with closing(TreeStore(place)) as store:
+        for first in range(0, -(-size // TILE_WIDTH), BUNDLES_AT_ONCE):
+            for _, bundle in sorted(store.bundles(first, first + BUNDLES_AT_ONCE).items()):
+                yield from unbundle(bundle)
+
+
+def _published_tree(settings: Settings, copy: Path, kept: Kept) -> TreePlace:
     """A copy of the tree, to be held against the log's copy and what was kept outside.
 
     Made before the log's: a tree is never ahead of its log.
     """
     outside = (Outside("the checkpoint kept outside", kept.note),) if kept.note else ()
     place = tree_of(settings, outside, (kept.key,) if kept.key else ())
-    if place is None:
-        return None
     copy_log(settings.transparency_path, copy)
     return msgspec.structs.replace(place, store=copy, signed=None)
 

@@ -46,12 +46,14 @@ class OnCopy(Struct, frozen=True):
     """What was done to the copy, and what the audit found there.
 
     `events` is how many it had, `touched` at how many positions it holds other bytes than the
-    original. `kinds` counts all findings by their kind; `left_out` is what could not be looked at.
+    original, `first` the first one whose leaf is not the published one. `kinds` counts all findings
+    by their kind; `left_out` is what could not be looked at.
     """
 
     forgery: Forgery
     events: int
     touched: int
+    first: int
     kinds: dict[str, int]
     findings: list[Found]
     left_out: list[str]

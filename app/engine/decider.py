@@ -168,16 +168,16 @@ class PlatformDecider(CampaignDecider):
         return _PREFIX + command.campaign_id
 
     @staticmethod
-    def handle(state: Campaign, command: Command, at: int) -> list[Event]:
+    def handle(state: Campaign | Subject, command: Command, at: int) -> list[Event]:
         """Decide and evolve by the rules of this kind of stream."""
-        if type(state) is Subject:
+        if isinstance(state, Subject):
             return subject.handle(state, cast("EraseSubject", command), at)
         return campaign.handle(state, command, at)
 
     @staticmethod
-    def evolve(state: Campaign, event: AnyEvent) -> None:
+    def evolve(state: Campaign | Subject, event: Event) -> None:
         """Add a stored event by the rules of this kind of stream."""
-        if type(state) is Subject:
+        if isinstance(state, Subject):
             subject.evolve(state, event)
         else:
             campaign.evolve(state, event)
@@ -188,9 +188,9 @@ class PlatformDecider(CampaignDecider):
             return cast("Campaign", Subject(stream.removeprefix(SUBJECT)))
         return super().initial(stream)
 
-    def weight(self, state: Campaign) -> int:
+    def weight(self, state: Campaign | Subject) -> int:
         """Return a campaign's weight; a person weighs as one pledge does."""
-        return 1 if type(state) is Subject else super().weight(state)
+        return 1 if isinstance(state, Subject) else super().weight(state)
 
 
 def _bits(pledge_id: str) -> int | None:

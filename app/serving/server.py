@@ -24,6 +24,7 @@ from app.demo.clock import DemoClock
 from app.demo.driver import drive
 from app.demo.plans import CHANNELS, channel_plan
 from app.demo.seed import Seeder
+from app.demo.witness import witnessed
 from app.engine import clock_ms
 from app.following.lock import FollowLock
 from app.following.seen import ForkedLogError
@@ -190,8 +191,9 @@ async def serve_demo(settings: Settings, say: Callable[[str], None]) -> None:
     with FollowLock(settings.data_dir) as lock:
         if not lock.take():
             raise CannotServeError(f"Another process serves {settings.data_dir}.")
-        async with open_platform(settings, clock=clock) as platform:
-            await _serve_demo(platform, clock, say)
+        with witnessed(settings) as asking:
+            async with open_platform(asking, clock=clock) as platform:
+                await _serve_demo(platform, clock, say)
 
 
 async def _serve_demo(platform: Platform, clock: DemoClock, say: Callable[[str], None]) -> None:
@@ -264,6 +266,8 @@ def _log_to_stderr() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(processName)s %(name)s: %(message)s"
     )
+    # A witness is asked every second or two; what goes wrong there is told by who asks.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 async def _demo_keys(platform: Platform) -> str:
@@ -293,7 +297,9 @@ Tributary is at {url}   (demo: no real money)
      {url}/demo/as/treasurer approves it. The whole site in Chinese: {url}/?lang=zh
   5. curl -H 'Authorization: Bearer {token}' \\
           '{url}/api/v1/events?after=0&limit=3'      ({url}/api describes the rest)
-  6. In another terminal: .venv/bin/tributary audit replay; .venv/bin/tributary audit verify
+  6. {url}/audit            the books: verified, replayed, signed, witnessed;
+     {url}/demo/cheat       change a copy of them as you like, and see who notices.
+  7. In another terminal: .venv/bin/tributary audit replay; .venv/bin/tributary audit verify
 
 Ctrl-C ends it; the data stay in {settings.data_dir} (delete the directory to begin anew).
 """

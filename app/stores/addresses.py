@@ -1,38 +1,14 @@
-"""Where a pledge's rewards are sent: given by the backer after success, outside the log.
-
-An address is kept for one pledge and seen by that campaign's team alone. It is thrown away when
-its backer is erased, and can be changed until the creator has sent the parcel.
-"""
+"""Where rewards are sent: postal addresses, kept per pledge, sealed with their person's key."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Final
 
+import msgspec
 from msgspec import Struct
-from sqlalchemy import Column, Index, RowMapping, Table, delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.stores.rows import METADATA, Number, Text, in_parts, one_row, scrub, upsert
-
-ADDRESSES: Final = Table(
-    "addresses",
-    METADATA,
-    Column("campaign", Text, primary_key=True),
-    Column("no", Number, primary_key=True),
-    Column("party", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("phone", Text, nullable=False),
-    Column("country", Text, nullable=False),
-    Column("province", Text, nullable=False),
-    Column("city", Text, nullable=False),
-    Column("district", Text, nullable=False),
-    Column("street", Text, nullable=False),
-    Column("postal_code", Text, nullable=False),
-    Column("given_at", Number, nullable=False),
-    Index("addresses_by_party", "party"),
-    sqlite_strict=True,
-)
+from app.stores.sealed import ADDRESS, Entry, Sealed
 
 
 class Address(Struct, frozen=True, kw_only=True):
@@ -78,60 +54,63 @@ class Address(Struct, frozen=True, kw_only=True):
         return tuple(part.strip() for part in parts if part.strip())
 
 
+class _Told(Struct, frozen=True):
+    """What of an address is sealed; the rest is where it belongs."""
+
+    name: str
+    phone: str
+    country: str
+    province: str
+    city: str
+    district: str
+    street: str
+    postal_code: str
+
+
+_told = msgspec.json.Decoder(_Told)
+
+
 class Addresses:
     """The addresses that backers gave."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+        self._sealed = Sealed(engine)
 
     async def save(self, address: Address) -> None:
-        """Keep an address, in place of one given before for the same pledge."""
-        row = {column.name: getattr(address, column.name) for column in ADDRESSES.columns}
-        statement = upsert(ADDRESSES).values(row)
-        async with self._engine.begin() as connection:
-            await connection.execute(
-                statement.on_conflict_do_update(index_elements=["campaign", "no"], set_=row)
-            )
+        """Keep an address, in place of one given before for the same pledge.
+
+        Raises UnknownPartyError for who is none of ours, or was erased.
+        """
+        told = msgspec.convert(address, _Told, from_attributes=True)
+        ref, body = _ref(address.campaign, address.no), msgspec.json.encode(told)
+        await self._sealed.put(Entry(address.party, ADDRESS, ref, body, address.given_at))
 
     async def get(self, campaign: str, no: int) -> Address | None:
         """The address for a pledge."""
-        this = (ADDRESSES.c.campaign == campaign, ADDRESSES.c.no == no)
-        row = await one_row(self._engine, select(ADDRESSES).where(*this))
-        return None if row is None else _address(row)
+        return (await self.get_many(campaign, [no])).get(no)
 
     async def get_many(self, campaign: str, nos: Collection[int]) -> dict[int, Address]:
         """The addresses for these pledges of a campaign, by number; missing ones are left out."""
-        found: dict[int, Address] = {}
-        async with self._engine.connect() as connection:
-            for part in in_parts([str(no) for no in sorted(set(nos))]):
-                rows = await connection.execute(
-                    select(ADDRESSES).where(
-                        ADDRESSES.c.campaign == campaign, ADDRESSES.c.no.in_(map(int, part))
-                    )
-                )
-                found.update((row["no"], _address(row)) for row in rows.mappings())
-        return found
+        entries = await self._sealed.get_many(ADDRESS, [_ref(campaign, no) for no in nos])
+        return {found.no: found for found in map(_address, entries)}
 
     async def of_parties(self, parties: Iterable[str]) -> list[Address]:
         """Every address that these parties gave: what "my data" shows."""
-        found: list[Address] = []
-        async with self._engine.connect() as connection:
-            for part in in_parts(sorted(set(parties))):
-                rows = await connection.execute(
-                    select(ADDRESSES).where(ADDRESSES.c.party.in_(part))
-                )
-                found.extend(_address(row) for row in rows.mappings())
-        return found
+        return [_address(entry) for entry in await self._sealed.of_parties(parties, ADDRESS)]
 
     async def forget(self, party: str) -> bool:
         """Throw away every address of a party.
 
         True when the bytes have left the disk too, False when a reader delays that (see `scrub`).
         """
-        async with self._engine.begin() as connection:
-            await connection.execute(delete(ADDRESSES).where(ADDRESSES.c.party == party))
-        return await scrub(self._engine)
+        return await self._sealed.forget(party, ADDRESS)
 
 
-def _address(row: RowMapping) -> Address:
-    return Address(**row)
+def _ref(campaign: str, no: int) -> str:
+    return f"{campaign}/{no}"
+
+
+def _address(entry: Entry) -> Address:
+    campaign, _, no = entry.ref.rpartition("/")
+    told = msgspec.structs.asdict(_told.decode(entry.body))
+    return Address(campaign=campaign, no=int(no), party=entry.party, given_at=entry.at, **told)

@@ -16,7 +16,6 @@ from app.keys import load_master
 from app.processes.work import migrate_work
 from app.settings import Settings
 from app.stores.accounts import ACCOUNTS, GRANTS, JOINED
-from app.stores.addresses import ADDRESSES
 from app.stores.api_keys import API_KEYS
 from app.stores.attempts import ATTEMPTS
 from app.stores.card_tries import CARD_TRIES
@@ -47,6 +46,7 @@ from app.stores.questions import QUESTIONS
 from app.stores.repeats import REPEATS
 from app.stores.reports import REPORTS
 from app.stores.rows import METADATA
+from app.stores.sealed import SEALED, seal_addresses
 from app.stores.sessions import SESSIONS
 from app.stores.shapes import Schema, SchemaTooNewError, check, migrate
 from app.stores.shown_names import SHOWN_NAMES
@@ -79,13 +79,13 @@ TABLES: Final[tuple[Table, ...]] = (
     REPORTS,
     STAFF_ACTS,
     PICTURES,
-    ADDRESSES,
+    SEALED,
     CARD_TRIES,
     SHOWN_NAMES,
     MASTER,
 )
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 """Kept with the tables, so that an older program does not write to a newer shape."""
 
 UPGRADES: Final[dict[int, tuple[str, ...]]] = {
@@ -102,13 +102,20 @@ UPGRADES: Final[dict[int, tuple[str, ...]]] = {
         "ALTER TABLE mails ADD COLUMN written {number} NOT NULL DEFAULT 0",
         "UPDATE mails SET written = rowid",
     ),
+    6: (
+        "CREATE INDEX IF NOT EXISTS parties_forgotten ON parties (forgotten_at)"
+        " WHERE forgotten_at IS NOT NULL",
+    ),
 }
 """What each shape changes in the tables of the one before; new tables are simply made.
 
 PostgreSQL was never of a shape before 4.
 """
 
-STEPS: Final[Mapping[int, Callable[[Connection, Master], object]]] = {5: wrap_plain_keys}
+STEPS: Final[Mapping[int, Callable[[Connection, Master], object]]] = {
+    5: wrap_plain_keys,
+    6: seal_addresses,
+}
 """What each shape changes in the rows of those before it."""
 
 PEOPLE: Final = Schema("people", SCHEMA_VERSION, METADATA, UPGRADES)

@@ -22,6 +22,7 @@ from app.stores.drafts import DRAFTS
 from app.stores.people import Role
 from app.stores.pictures import PICTURES
 from app.stores.rows import METADATA, scrub
+from app.stores.sealed import Sealed
 
 Fate = Literal["deleted", "blanked", "kept"]
 """What becomes of a row about a person: it goes; what is about them in it goes; it stays."""
@@ -73,7 +74,7 @@ HOLDINGS: Final[Mapping[str, Holding]] = {
     "mails": Holding(parties=("party",), mails=("address",)),
     "mail_choices": Holding(parties=("party",)),
     "follows": Holding(parties=("party",), mails=("address",)),
-    "addresses": Holding(parties=("party",)),
+    "sealed": Holding(parties=("party",), secret=("body",)),
     "shown_names": Holding(parties=("party",)),
     "checkouts": Holding(parties=("party",)),
     # A campaign that was handed in stays: people gave money for what it says.
@@ -151,6 +152,10 @@ class Erasure:
                         }
                         for row in rows
                     ]
+        for entry in await Sealed(self._engine).of_parties(parties):
+            found.setdefault(f"sealed_{entry.kind}", []).append(
+                {"ref": entry.ref, "at": entry.at, "told": _readable(entry.body)}
+            )
         return found
 
     async def erase(self, parties: Collection[str], mail: str, *, at: int) -> bool:

@@ -34,6 +34,8 @@ PARTIES: Final = Table(
 # Of the many backers few have an address here; an account's page asks for its own.
 _HAS_MAIL: Final = PARTIES.c.mail.is_not(None)
 Index("parties_by_mail", PARTIES.c.mail, sqlite_where=_HAS_MAIL, postgresql_where=_HAS_MAIL)
+_GONE: Final = PARTIES.c.forgotten_at.is_not(None)
+Index("parties_forgotten", PARTIES.c.forgotten_at, sqlite_where=_GONE, postgresql_where=_GONE)
 
 
 class UnknownPartyError(LookupError):

@@ -150,10 +150,17 @@ class LeafFollower:
         self._checked = True
 
     def catch_up(self) -> int:
-        """Step to the log's end; return how many leaves that were. Raises as `step`."""
-        total = 0
-        while made := self.step():
-            total += made
+        """Step to the log's end, whoever else does; return how many leaves that were here.
+
+        Raises as `step`, but for TreeMovedError.
+        """
+        total, made = 0, 1
+        while made:
+            try:
+                made = self.step()
+                total += made
+            except TreeMovedError:
+                continue
         return total
 
     def run(self, stop: threading.Event) -> None:

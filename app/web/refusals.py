@@ -152,6 +152,7 @@ EDGE_SENTENCES: Final[dict[str, str]] = {
         "A part of the server cannot be reached at the moment. Please try again shortly."
     ),
     "views_behind": translatable("It is recorded. This page will show it in a moment."),
+    "receipt_pending": translatable("It is recorded. Its receipt is here in a moment."),
     "failed": translatable("Something broke on our side. It was noted."),
 }
 """The sentences of the edge's own reasons that a page can show."""

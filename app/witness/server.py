@@ -16,6 +16,7 @@ from typing import Final
 from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, NotFoundException
+from litestar.params import FromPath
 
 from app.witness.protocol import ADD_CHECKPOINT, LONGEST_REQUEST, SIZE_TYPE, origin_hash
 from app.witness.store import WitnessStoreError
@@ -79,7 +80,7 @@ def look(state: State) -> Response[bytes]:
 
 
 @get("/log/{named:str}", sync_to_thread=True)
-def last_checkpoint(state: State, named: str) -> Response[bytes]:
+def last_checkpoint(state: State, named: FromPath[str]) -> Response[bytes]:
     """The last checkpoint of a log, with its own signature and our cosignature."""
     witness: Witness = state.witness
     origin = witness.origin(named)
@@ -90,7 +91,7 @@ def last_checkpoint(state: State, named: str) -> Response[bytes]:
 
 
 @get("/log/{named:str}/forks", sync_to_thread=True)
-def forks(state: State, named: str) -> Response[bytes]:
+def forks(state: State, named: FromPath[str]) -> Response[bytes]:
     """What proves that a log signed two trees of one size, newest last."""
     witness: Witness = state.witness
     origin = witness.origin(named)

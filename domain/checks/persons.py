@@ -1,5 +1,4 @@
-"""What must hold of a person's stream, checked from outside: one fact, and nothing before or after.
-"""
+"""What must hold of a person's stream, checked from outside: one fact and no other."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -25,6 +26,7 @@ from domain.codec import decode
 from domain.events import RefundCause
 from domain.state import Campaign
 from domain.terms import DAY_MS, Terms
+from projections.reading import Row as StoredRow
 from projections.runner import Follower
 from projections.views import Views
 from tests.projections.history import BANK, History, Row
@@ -178,10 +180,18 @@ class Books:
         self.log_id = with_log.log_id
         with with_log.turn() as turn:
             turn.append([_new_row(turn, row) for row in history.log.rows])
-        views = Views(self.views)
-        Follower(with_log.read, views, log_id=with_log.log_id).catch_up()
-        views.current().close_sync()
+        self._project(with_log.read, len(history.log.rows))
         with_log.close()
+
+    def _project(self, read: Callable[[int, int], Sequence[StoredRow]], until: int) -> None:
+        views = Views(self.views)
+        Follower(read, views, log_id=self.log_id).catch_up(until)
+        views.current().close_sync()
+
+    def step_back(self, position: int) -> None:
+        """Let the views stand at a position, as if they had read no further."""
+        self.views.unlink()
+        self._project(self.story.log.read, position)
 
     def export(self, format_: Format, *campaigns: str, at: str | None = None) -> Path:
         """Export to a file of its own; returns it."""
@@ -199,10 +209,16 @@ class Books:
                 change = "UPDATE events SET body = %s WHERE position = %s"
                 assert database.execute(change, (body, position)).rowcount == 1
         else:
-            _change(self.log, "DROP TRIGGER events_are_final")
+            _change(self.log, "DROP TRIGGER IF EXISTS events_are_final")
             assert _change(
                 self.log, "UPDATE events SET body = ? WHERE position = ?", body, position
             )
+
+    def delete(self, position: int) -> None:
+        """Take an event out of a log in a file."""
+        assert isinstance(self.log, Path)
+        _change(self.log, "DROP TRIGGER IF EXISTS events_stay")
+        assert _change(self.log, "DELETE FROM events WHERE position = ?", position)
 
     def tamper_with_views(self, statement: str) -> None:
         """Change the views."""

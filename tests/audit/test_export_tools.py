@@ -11,7 +11,7 @@ from typing import Final, Literal
 import pytest
 
 from tests.audit.export_stage import Books, checked, three_currencies
-from tests.projections.history import some_history
+from tests.projections.history import History
 
 Tool = Literal["beancount", "hledger"]
 TOOLS: Final[tuple[Tool, ...]] = ("beancount", "hledger")
@@ -44,10 +44,13 @@ def test_the_story_is_clean(books: Books, tool: Tool) -> None:
 @pytest.mark.parametrize("tool", TOOLS)
 def test_any_history_is_clean(tmp_path: Path, tool: Tool, seed: int) -> None:
     """Whatever campaigns go through, the tools find that events and views agree."""
-    history = some_history(Random(seed), campaigns=30, steps=4_000)
+    history = History(Random(seed))
+    for currency in ("JPY", "KWD", "CNY", "BRL") * 3:
+        history.open_campaign(currency=currency)
+        history.go_on(150)
     books = Books(tmp_path, "", history)
     path = books.export(tool)
-    assert path.read_text().count("pledge.collected.v1") > 50
+    assert path.read_text().count("pledge.collected.v1") > 20
     assert checked(path) == ""
 
 
@@ -179,7 +182,7 @@ def test_a_changed_view_is_refused(books_in_files: Books, tool: Tool) -> None:
 )
 def test_a_missing_row_of_a_view_is_refused(books_in_files: Books, tool: Tool, row: str) -> None:
     """What the log has and the views lack."""
-    books_in_files.tamper_with_views(f"DELETE FROM {row}")
+    books_in_files.tamper_with_views(f"DELETE FROM {row}")  # noqa: S608 - from above
     assert checked(books_in_files.export(tool)) != ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -26,6 +27,14 @@ def rules_found(world: World) -> dict[str, list[int]]:
     return found
 
 
+def clean(world: World) -> dict[str, Any]:
+    """What verify says of a log without a transparency log."""
+    found = world.audit_json("verify")
+    (left_out,) = found.pop("left_out")
+    assert left_out.startswith("The transparency log was not looked at: ")
+    return found
+
+
 def test_a_whole_life_is_clean(world: World) -> None:
     """A campaign that was charged, refunded in part and paid out breaks no rule."""
     campaign_id = world.succeed(5_000, 6_000)
@@ -35,12 +44,12 @@ def test_a_whole_life_is_clean(world: World) -> None:
     assert result.exit_code == 0
     assert "No rule is broken." in result.stdout
     events, _ = world.log.last()
-    assert world.audit_json("verify") == {"events": events, "ok": True, "violations": []}
+    assert clean(world) == {"events": events, "ok": True, "violations": []}
 
 
 def test_an_empty_log_is_clean(world: World) -> None:
     """A log without events has nothing wrong."""
-    assert world.audit_json("verify") == {"events": 0, "ok": True, "violations": []}
+    assert clean(world) == {"events": 0, "ok": True, "violations": []}
 
 
 def test_a_changed_amount_is_found(world: World) -> None:

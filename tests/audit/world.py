@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from app.audit.commands import audit, log_of
 from app.audit.reader import LogPlace
-from app.engine import CampaignDecider, Engine, Outcome
+from app.engine import Engine, Outcome, PlatformDecider
 from app.log import open_log
 from app.payments.port import CollectRequest, PayOutRequest, RefundRequest, Succeeded
 from app.payments.test_bank.bank import Bank
@@ -51,7 +51,7 @@ class World:
         )
         self.now = START
         self.log = open_log(database_url, self.settings.log_path)
-        self.engine = Engine(self.log, None, CampaignDecider(), clock=lambda: self.now)
+        self.engine = Engine(self.log, None, PlatformDecider(), clock=lambda: self.now)
         self.bank = Bank(self.settings.test_bank_path, notification_secret=b"t" * 32)
         self.creator = new_id()
 
@@ -88,8 +88,8 @@ class World:
         return campaign_id
 
     def pledge(self, campaign_id: str, amount_minor: int, *rewards: str, **facts: str) -> Outcome:
-        """A new backer pledges."""
-        backer = new_id()
+        """A new backer pledges, or the one who is named."""
+        backer = facts.get("backer") or new_id()
         return self.do(
             c.MakePledge,
             campaign_id,

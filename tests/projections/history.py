@@ -13,11 +13,12 @@ from typing import Any, Final, NamedTuple
 from hypothesis import settings
 
 from domain import commands as c
-from domain import errors
+from domain import errors, subject
 from domain import events as e
 from domain.campaign import Campaign, handle, new_campaign
 from domain.codec import encode, tag_of
 from domain.state import OPEN, Status
+from domain.subject import Subject
 from domain.terms import DAY_MS, Choice, Milestone, Need, Reward, ShippingFee, Submission, Terms
 
 START: Final = 1_700_000_000_000
@@ -450,6 +451,12 @@ def _resolve(h: History, s: Campaign) -> None:
             h.do(s, c.ResolveDiscrepancy, h.treasurer, **facts)
 
 
+def _erase(h: History, _: Campaign) -> None:
+    """Somebody is forgotten: of no campaign, and among them all."""
+    asked = c.EraseSubject(party=h.new_id(), by="system:erasure", command_id=h.new_id())
+    h.log.append(subject.handle(Subject(asked.party), asked, h.at))
+
+
 _WEIGHED: Final[tuple[tuple[int, Callable[[History, Campaign], None]], ...]] = (
     (24, _pledge),
     (3, _hold),
@@ -474,5 +481,6 @@ _WEIGHED: Final[tuple[tuple[int, Callable[[History, Campaign], None]], ...]] = (
     (6, _end_payout),
     (2, _debt),
     (3, _resolve),
+    (1, _erase),
 )
 STEPS: Final = [step for weight, step in _WEIGHED for _ in range(weight)]

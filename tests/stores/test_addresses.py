@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.stores.addresses import Address, Addresses
+from app.stores.people import People
 
 HERE = Address(
     campaign="c",
@@ -26,9 +27,11 @@ HERE = Address(
 async def test_the_last_address_counts(engine: AsyncEngine) -> None:
     """A pledge has one address; another one takes its place."""
     addresses = Addresses(engine)
-    await addresses.save(HERE)
-    await addresses.save(msgspec.structs.replace(HERE, street="示例路 2 号", given_at=2))
-    await addresses.save(msgspec.structs.replace(HERE, no=2, party="q"))
+    p, q = await People(engine).mint_backers(2, at=1)
+    here = msgspec.structs.replace(HERE, party=p)
+    await addresses.save(here)
+    await addresses.save(msgspec.structs.replace(here, street="示例路 2 号", given_at=2))
+    await addresses.save(msgspec.structs.replace(HERE, no=2, party=q))
     found = await addresses.get("c", 1)
     assert found is not None
     assert (found.street, found.given_at) == ("示例路 2 号", 2)
@@ -39,10 +42,12 @@ async def test_the_last_address_counts(engine: AsyncEngine) -> None:
 async def test_a_forgotten_party_has_no_address(engine: AsyncEngine) -> None:
     """Only theirs go."""
     addresses = Addresses(engine)
-    await addresses.save(HERE)
-    await addresses.save(msgspec.structs.replace(HERE, no=2, party="q"))
-    await addresses.forget("p")
-    assert [found.party for found in await addresses.of_parties(["p", "q"])] == ["q"]
+    p, q = await People(engine).mint_backers(2, at=1)
+    here = msgspec.structs.replace(HERE, party=p)
+    await addresses.save(here)
+    await addresses.save(msgspec.structs.replace(HERE, no=2, party=q))
+    await addresses.forget(p)
+    assert [found.party for found in await addresses.of_parties([p, q])] == [q]
 
 
 def test_the_order_of_the_country() -> None:

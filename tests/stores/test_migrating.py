@@ -41,9 +41,9 @@ async def test_a_bare_database_is_refused(bare: Settings) -> None:
 @pytest.mark.postgres
 async def test_migrating_makes_it_once(bare: Settings) -> None:
     """The first time everything is made, the second time nothing; then it opens."""
-    assert migrate_stores(bare) == ["schema people: made, shape 5", "schema work: made, shape 1"]
+    assert migrate_stores(bare) == ["schema people: made, shape 6", "schema work: made, shape 1"]
     assert migrate_stores(bare) == [
-        "schema people: has shape 5, nothing to do",
+        "schema people: has shape 6, nothing to do",
         "schema work: has shape 1, nothing to do",
     ]
     await (await open_people(bare)).dispose()
@@ -58,7 +58,7 @@ def test_several_may_migrate_at_once(bare: Settings) -> None:
         done = pool.map(migrate_stores, [bare] * 8, chunksize=1)
     said = [sentence for part in done for sentence in part]
     assert sorted(sentence for sentence in said if "made" in sentence) == [
-        "schema people: made, shape 5",
+        "schema people: made, shape 6",
         "schema work: made, shape 1",
     ]
     assert sum("nothing to do" in sentence for sentence in said) == 14
@@ -129,17 +129,17 @@ async def test_an_older_file_keeps_the_order_of_its_mails(tmp_path: Path) -> Non
 def test_files_say_what_was_done(tmp_path: Path) -> None:
     """The same words for files, which would have upgraded themselves."""
     settings = settings_in(tmp_path)
-    assert migrate_stores(settings) == ["people.db: made, shape 5", "work.db: made, shape 1"]
+    assert migrate_stores(settings) == ["people.db: made, shape 6", "work.db: made, shape 1"]
     for path, shape in ((settings.people_path, 3), (settings.work_path, 99)):
         with closing(sqlite3.connect(path)) as connection:
             if shape == 3:
                 connection.execute("ALTER TABLE mails DROP COLUMN written")
             connection.execute(f"PRAGMA user_version = {shape}")
     assert migrate_stores(settings) == [
-        "people.db: from shape 3 to 5",
+        "people.db: from shape 3 to 6",
         "work.db: made anew, from shape 99 to 1",
     ]
     assert migrate_stores(settings) == [
-        "people.db: has shape 5, nothing to do",
+        "people.db: has shape 6, nothing to do",
         "work.db: has shape 1, nothing to do",
     ]

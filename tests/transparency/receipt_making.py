@@ -308,7 +308,7 @@ def lies() -> list[Case]:
     amount = fact["amount_minor"]
     told = {
         "differs_changes": true.replace(f'"pledged",{amount}', f'"pledged",{amount + 1}'),
-        "differs_currency": true.replace(fact["currency"], "XXX"),
+        "differs_currency": true.replace(fact["currency"], "QQQ"),
         "differs_day": _other_day(true),
         "differs_campaign": true.replace(fact["stream"].removeprefix("campaign:"), "another"),
         "public_unreadable": true.replace(":", ": ", 1),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pymerkle
+import pymerkle  # type: ignore[import-untyped]
 import pytest
 
 from app.transparency.merkle import (
@@ -27,6 +27,7 @@ from tests.transparency.merkle_trees import mutations
 
 SMALL = range(1, 131)
 LEAVES = 5_000
+NO_ROOTS = "testdata/consistency/additional/sizes-are-equal-one-and-proof-is-empty.json"
 
 
 # --- Vectors -------------------------------------------------------------------------------------
@@ -70,9 +71,11 @@ def vectors() -> Path:
 
 
 def test_every_published_vector_agrees(vectors: Path) -> None:
-    """196 inclusion and consistency proofs, 12 of them right: we say of each what it says."""
+    """196 inclusion and consistency proofs, 12 of them right: we say of each what it says, but of
+    the one whose two roots are 12 bytes of words: for us a root has 32.
+    """
     lines = (vectors / "vectors.jsonl").read_bytes().splitlines()
-    kinds = [line for line in lines if b'"testdata/inclusion/' in line or b'a/consistency/' in line]
+    kinds = [line for line in lines if b'"testdata/inclusion/' in line or b"a/consistency/" in line]
     found = [msgspec.json.decode(line, type=Vector) for line in kinds]
     assert len(found) == 196
     assert sum(not vector.want_err for vector in found) == 12
@@ -86,7 +89,7 @@ def test_every_published_vector_agrees(vectors: Path) -> None:
             refused = False
         if refused != vector.want_err:
             differing.append(vector.path)
-    assert differing == []
+    assert differing == [NO_ROOTS]
 
 
 def test_the_well_known_roots_are_ours(vectors: Path) -> None:
@@ -123,32 +126,99 @@ def sizes() -> list[int]:
     return [*SMALL, *(chance.randrange(131, LEAVES + 1) for _ in range(60)), 256, 4_096, LEAVES]
 
 
-def as_theirs(tiles: MemoryTiles, index: int, size: int) -> Any:  # noqa: ANN401 - no types
-    """Our inclusion proof in their form: the leaf, then the hashes beside its way, and on which
-    side each of them stands.
+def test_roots_agree_with_pymerkle(ours: MemoryTiles, theirs: Any) -> None:  # noqa: ANN401
+    """At every size tried."""
+    for size in sizes():
+        assert root_at(ours, size) == theirs.get_root(size)
+
+
+def in_their_form(kind: str, path: list[bytes], rule: list[int], **more: int | list[int]) -> Any:  # noqa: ANN401 - the library has no types
+    """Hashes of ours as a proof of theirs."""
+    subset = {"subset": more.pop("subset")} if "subset" in more else {}
+    return pymerkle.MerkleProof.deserialize(
+        {
+            "type": kind,
+            "metadata": {"algorithm": "sha256", "security": True, **more},
+            "rule": rule,
+            "path": [one.hex() for one in path],
+            **subset,
+        }
+    )
+
+
+def sides_of(index: int, size: int) -> list[int]:
+    """On which side of a leaf's way to the root each hash beside it stands, from the leaf up, as
+    pymerkle writes it: 1 is left; the last place is not used.
     """
     sides, at, last = [], index, size - 1
     while last:
         if at & 1 or at != last:
             sides.append(at & 1)
         at, last = at >> 1, last >> 1
-    path = [leaf_hash(b"%d" % index), *inclusion_proof(tiles, index, size)]
-    return pymerkle.InclusionProof.deserialize(
-        {
-            "type": "inclusion",
-            "metadata": {
-                "algorithm": "sha256",
-                "security": True,
-                "size": size,
-                "index": index + 1,
-            },
-            "rule": [*sides, 0] if not sides else [sides[0], *sides[1:], 0],
-            "path": [one.hex() for one in path],
-        }
-    )
+    return [*sides, 0]
 
 
-def test_roots_agree_with_pymerkle(ours: MemoryTiles, theirs: Any) -> None:  # noqa: ANN401
-    """At every size tried."""
+def test_pymerkle_takes_our_inclusion_proofs(ours: MemoryTiles) -> None:
+    """And refuses them where anything was changed."""
+    chance = random.Random(1)
     for size in sizes():
-        assert root_at(ours, size) == theirs.get_state(size)
+        root = root_at(ours, size)
+        for index in {0, size - 1, chance.randrange(size), chance.randrange(size)}:
+            leaf, proof = leaf_hash(b"%d" % index), inclusion_proof(ours, index, size)
+            rule = sides_of(index, size)
+
+            def check(proof: list[bytes]) -> None:
+                made = in_their_form(
+                    "inclusion",
+                    [leaf, *proof],  # noqa: B023 - called in this round
+                    rule,  # noqa: B023 - the same
+                    size=size,  # noqa: B023 - the same
+                    index=index + 1,  # noqa: B023 - the same
+                )
+                made.verify(leaf, root)  # noqa: B023 - the same
+
+            check(proof)
+            for wrong in list(mutations(proof))[:: 1 if size < 20 else 17]:
+                with pytest.raises(pymerkle.InvalidProof):
+                    check(wrong)
+
+
+def test_we_take_inclusion_proofs_of_pymerkle(theirs: Any) -> None:  # noqa: ANN401
+    """The first hash of theirs is the leaf."""
+    chance = random.Random(2)
+    for size in sizes():
+        root = theirs.get_root(size)
+        for index in {0, size - 1, chance.randrange(size), chance.randrange(size)}:
+            leaf, *proof = theirs.prove_inclusion(index + 1, size).path
+            verify_inclusion(leaf, index, size, proof, root)
+            with pytest.raises(ProofError):
+                verify_inclusion(leaf, index, size, [*proof, leaf], root)
+
+
+def test_consistency_agrees_with_pymerkle(ours: MemoryTiles, theirs: Any) -> None:  # noqa: ANN401
+    """Our proofs join their roots, their proofs join ours.
+
+    Of an old tree with an odd number of leaves, from three, both proofs have the same hashes, but
+    theirs may begin with the two lowest exchanged; of others theirs goes down to single leaves,
+    where RFC 6962 stops at what is complete.
+    """
+    chance, same = random.Random(3), 0
+    for size in sizes():
+        for old in {1, (size + 1) // 2, size, chance.randrange(1, size + 1)} - {0}:
+            proof, made = consistency_proof(ours, old, size), theirs.prove_consistency(old, size)
+            states = theirs.get_root(old), theirs.get_root(size)
+            verify_consistency(old, size, *states, proof)
+            made.verify(root_at(ours, old), root_at(ours, size), old, size)
+            if old % 2 and 1 < old < size:
+                same += 1
+                first = [0, 1] if made.subset[0] else [1, 0]
+                verify_consistency(
+                    *(old, size, *states), [made.path[at] for at in first] + made.path[2:]
+                )
+                proof = [proof[at] for at in first] + proof[2:]
+                shape = {"prior_size": old, "size": size, "subset": made.subset}
+                in_their_form("consistency", proof, made.rule, **shape).verify(*states)
+                for wrong in list(mutations(proof))[:: 1 if size < 20 else 17]:
+                    with pytest.raises(pymerkle.InvalidProof):
+                        in_their_form("consistency", wrong, made.rule, **shape).verify(*states)
+    assert same > 150

@@ -45,7 +45,7 @@ def test_keys_and_signatures_are_those_of_go() -> None:
     assert LOG.sign(TEXT) == BY_GO
     note = parse_note(f"{TEXT}\n{BY_GO}")
     assert signatures_of(note, [VerifierKey.parse(BY_GO_KEY)]) == [Signed(LOG.verifier, None)]
-    with pytest.raises(NoteError, match="log.example/books is wrong"):
+    with pytest.raises(NoteError, match="books is wrong"):
         signatures_of(parse_note(f"three\n\n{BY_GO}"), [LOG.verifier])
 
 

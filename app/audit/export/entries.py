@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from heapq import merge
 from itertools import islice
 from typing import Final, NamedTuple
@@ -10,14 +11,13 @@ from typing import Final, NamedTuple
 from app.audit.reader import CAMPAIGN, AuditLog, CannotAudit
 from domain.codec import tag_of
 from domain.events import AnyEvent
+from domain.ids import are_ids
 from domain.ledger import Posting, postings
 from domain.money import EXPONENTS
 from projections.reading import LogGapError, Tail, UnreadableFactError
 
 BATCH: Final = 10_000
-"""Events of one batch, all that is in memory at a time."""
-
-_IDS: Final = ("refund_id", "payout_id", "dispute_id", "discrepancy_id")
+"""Events that are read at a time."""
 
 
 class Entry(NamedTuple):
@@ -82,19 +82,21 @@ def _entries(facts: Iterable[tuple[int, AnyEvent]]) -> Iterator[Entry]:
         lines = postings(event)
         if not lines:
             continue
-        if lines[0].currency not in EXPONENTS:
-            raise CannotAudit(f"position {position}: there is no currency {lines[0].currency!r}.")
-        yield Entry(
-            position,
-            event.at,
-            tag_of(event),
-            event.stream.removeprefix(CAMPAIGN),
-            getattr(event, "no", 0) or None,
-            _id(event),
-            lines,
-        )
+        campaign, named = event.stream.removeprefix(CAMPAIGN), _id_of(type(event))
+        own_id: str = getattr(event, named) if named else ""
+        if not are_ids(campaign, own_id or campaign) or lines[0].currency not in EXPONENTS:
+            # Whatever else it might say would stand in the middle of somebody's books.
+            raise CannotAudit(
+                f"position {position}: an id or the currency is none: `audit verify` tells more."
+            )
+        no: int = getattr(event, "no", 0)
+        yield Entry(position, event.at, tag_of(event), campaign, no or None, own_id, lines)
 
 
-def _id(event: AnyEvent) -> str:
-    found = (getattr(event, name, "") for name in _IDS)
-    return next((each for each in found if each), "")
+@cache
+def _id_of(kind: type[AnyEvent]) -> str:
+    """The field of such events that names what they are about, beside the pledge."""
+    return next((name for name in _IDS if name in kind.__struct_fields__), "")
+
+
+_IDS: Final = ("refund_id", "payout_id", "dispute_id", "discrepancy_id")

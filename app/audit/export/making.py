@@ -71,7 +71,11 @@ def export(
             until = views.position
         else:
             views, replayed, until = None, False, position_of(log, wanted.moment)
-        counted = Counted(batches(log, until, campaigns), lambda done: progress(done, until))
+        done = until if replayed else 0
+        counted = Counted(
+            batches(log, until, campaigns),
+            lambda position: progress(done + position, done + until),
+        )
         contents = Contents(log.log_id, until, campaigns, counted, views, replayed)
         with written(place, seeks=form.seeks) as to:
             form.write(contents, to)

@@ -26,6 +26,7 @@ def preface(contents: Contents) -> Iterator[str]:
         yield f"the read models as a replay of the log makes them at position {contents.until:,}."
     else:
         yield f"the live read models, which stood at position {contents.until:,}."
+    yield "Beside each stands the table that says so."
 
 
 def by_account(views: ViewBooks) -> Iterator[tuple[str, list[Balance]]]:

@@ -22,6 +22,7 @@ from app.audit.reader import CannotAudit, open_for_reading
 from domain import ledger
 from projections import pledges
 from projections.campaign_pages import PAGES
+from projections.facts import MAX_NO, NO_BITS
 from projections.journal import ACCOUNTS, ENTRIES, MOST_LINES, PLACES, POSTINGS
 from projections.pledges import CAMPAIGNS, PLEDGES
 from projections.runner import PLEDGES as PLEDGES_NAME
@@ -79,7 +80,7 @@ def books_of(path: Path, log_id: str, campaigns: Sequence[str] = ()) -> ViewBook
         position = _standing(views, log_id)
         ask = _asking(views, campaigns)
         posted = list(_posted(ask))
-        accounts = _accounts(views, {balance.account for balance in posted})
+        accounts = _accounts(views, {balance[:2] for balance in posted})
         found = [*_kept(ask), *posted, *_shown(ask), *_left(ask)]
     known = {(account.name, currency) for account in accounts for currency in account.currencies}
     # Nothing in an account that is not there needs no saying: a page without money, for example.
@@ -112,11 +113,11 @@ _ACCOUNTS: Final = f"""
     ORDER BY a.name, a.currency"""  # noqa: S608 - names of ours
 
 
-def _accounts(views: sqlite3.Connection, posted: set[str]) -> list[Account]:
+def _accounts(views: sqlite3.Connection, posted: set[tuple[str, str]]) -> list[Account]:
     """Those that were posted to, and over a campaign's own the one that holds them."""
     found: dict[str, Account] = {}
     for name, currency, at in views.execute(_ACCOUNTS):
-        if name not in posted:
+        if (name, currency) not in posted:
             continue
         campaign, _, own = name.rpartition(":")
         for each in (campaign, name) if own in _OF_CAMPAIGN else (name,):
@@ -172,15 +173,17 @@ def _posted(ask: _Ask) -> Iterator[Balance]:
 
 
 _SHOWN: Final = f"""
-    SELECT campaign_id, currency, held_minor, on_the_way_minor, owed_minor, suspense_minor,
-        charged_minor + owed_minor + written_off_minor - paid_minor - fees_minor - returned_minor
-    FROM {PAGES.name} {{of}}"""  # noqa: S608 - the same
+    SELECT c.campaign_id, c.currency, ifnull(held_minor, 0), ifnull(on_the_way_minor, 0),
+        ifnull(owed_minor, 0), ifnull(suspense_minor, 0), ifnull(charged_minor + owed_minor
+            + written_off_minor - paid_minor - fees_minor - returned_minor, 0)
+    FROM {CAMPAIGNS.table.name} c LEFT JOIN {PAGES.name} p ON p.campaign = c.key
+    {{of}}"""  # noqa: S608 - the same
 
 
 def _shown(ask: _Ask) -> Iterator[Balance]:
     """What pages show as held, twice: as it stands there, and as their other figures leave it."""
     suspense: Counter[str] = Counter()
-    for campaign, currency, held, on_the_way, owed, suspended, rest in ask(_SHOWN, "campaign"):
+    for campaign, currency, held, on_the_way, owed, suspended, rest in ask(_SHOWN, "c.key"):
         whole, _, _ = ledger.held(campaign).rpartition(":")
         yield Balance(whole, currency, -held, "campaign_pages", whole=True)
         yield Balance(whole, currency, -rest, "campaign_pages, its other figures", whole=True)
@@ -193,18 +196,19 @@ def _shown(ask: _Ask) -> Iterator[Balance]:
 
 _LEFT: Final = f"""
     SELECT c.campaign_id, c.currency,
-        sum(p.platform_fee_minor - p.platform_reversed_minor),
-        sum(p.processing_fee_minor - p.processing_reversed_minor),
-        sum(p.charged_minor - p.paid_minor - p.drawn_minor)
-    FROM {PLEDGES.table.name} p JOIN {CAMPAIGNS.table.name} c ON c.key = p.campaign
-    {{of}} GROUP BY p.campaign"""  # noqa: S608 - the same
+        ifnull(sum(p.platform_fee_minor - p.platform_reversed_minor), 0),
+        ifnull(sum(p.processing_fee_minor - p.processing_reversed_minor), 0),
+        ifnull(sum(p.charged_minor - p.paid_minor - p.drawn_minor), 0)
+    FROM {CAMPAIGNS.table.name} c LEFT JOIN {PLEDGES.table.name} p
+        ON p.key BETWEEN (c.key << {NO_BITS}) AND (c.key << {NO_BITS} | {MAX_NO})
+    {{of}} GROUP BY c.key"""  # noqa: S608 - the same
 
 
 def _left(ask: _Ask) -> Iterator[Balance]:
     """What is left of the pledges, and the fees that they bore."""
     platform: Counter[str] = Counter()
     processing: Counter[str] = Counter()
-    for campaign, currency, of_platform, of_processing, rest in ask(_LEFT, "p.campaign"):
+    for campaign, currency, of_platform, of_processing, rest in ask(_LEFT, "c.key"):
         held = rest - of_platform - of_processing
         yield Balance(ledger.held(campaign), currency, -held, "pledges")
         platform[currency] += of_platform

@@ -55,15 +55,23 @@ def _own(part: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def decimal_text(amount_minor: int, currency: str) -> str:
-    """An amount with all digits of its currency: `-12.50`, `80000` (JPY), `1.250` (KWD)."""
+    """An amount with all digits of its currency: `-12.50`, `80000` (JPY), `1.250` (KWD).
+
+    Raises CannotAudit where there is no such currency.
+    """
+    _require(currency)
     return format_minor(amount_minor, currency).removeprefix(f"{currency} ")
 
 
 def digits_of(currency: str) -> int:
     """Digits after the decimal point; raises CannotAudit where there is no such currency."""
-    if currency not in EXPONENTS:
-        raise CannotAudit(f"The views name a currency {currency!r} that there is not.")
+    _require(currency)
     return EXPONENTS[currency]
+
+
+def _require(currency: str) -> None:
+    if currency not in EXPONENTS:
+        raise CannotAudit(f"There is no currency {currency!r}: `audit replay` tells more.")
 
 
 def day_text(at: int) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import logging
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
@@ -131,7 +131,7 @@ def last_audit(path: Path) -> LastAudit:
 
 def shown_seal(platform: Platform) -> Seal | None:
     """The seal for any page; None where the books are not in order, or the log is in doubt."""
-    if platform.standing().fork or _fault(platform):
+    if _fault(platform):
         return None
     return seal_of(last_audit(platform.settings.last_audit_path))
 
@@ -150,27 +150,28 @@ def _books(platform: Platform) -> Books:
         last=last_audit(platform.settings.last_audit_path),
         position=position,
         checkpoint=_checkpoint(platform),
-        fault=platform.standing().fork or _fault(platform),
+        fault=_fault(platform),
     )
 
 
 def _fault(platform: Platform) -> str:
-    transparency: Any = getattr(platform, "transparency", None)
-    return str(transparency.fault or "") if transparency is not None else ""
+    """Why nothing is signed; empty while all is well."""
+    standing = platform.standing()
+    # Where another process follows the log, what it says of itself is what is known.
+    told: str = getattr(standing, "tree_fault", "")
+    return standing.fork or told or platform.transparency.fault
 
 
 def _checkpoint(platform: Platform) -> PublicCheckpoint | None:
     """The newest published checkpoint, with the names of those who vouch for it."""
-    transparency: Any = getattr(platform, "transparency", None)
-    if transparency is None:
+    published = platform.transparency.published()
+    if published is None:
         return None
-    published, tree = transparency.published(), transparency.store.tree()
-    if published is None or tree is None:
-        return None
+    key = platform.transparency.log_key
     settings = platform.settings
     try:
         witnesses = [VerifierKey.parse(witness.vkey) for witness in settings.witnesses]
-        opened = open_checkpoint(published.note, VerifierKey.parse(tree.vkey), witnesses)
+        opened = open_checkpoint(published.note, key, witnesses)
     except (CheckpointError, NoteError):
         _logger.exception("the published checkpoint cannot be read")
         return None
@@ -179,7 +180,7 @@ def _checkpoint(platform: Platform) -> PublicCheckpoint | None:
         size=opened.checkpoint.size,
         root=opened.checkpoint.root,
         at=published.at,
-        key=tree.vkey,
+        key=key.encode(),
         witnessed=tuple(
             Witnessed(signed.key.name, (signed.at_s or 0) * 1000) for signed in opened.witnessed
         ),

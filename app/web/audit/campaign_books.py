@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from msgspec import Struct
 
-from app.transparency.openings_store import Opened
+from app.audit.last import LastAudit
+from app.audit.reader import CAMPAIGN
 from app.wiring import Platform
 from projections.campaign_pages import CampaignPage
-
-STREAM = "campaign:"
 
 
 class Place(Struct, frozen=True):
@@ -42,15 +40,15 @@ class CampaignBooks(Struct, frozen=True):
         return max(0, self.events - self.opened)
 
 
-async def campaign_books(platform: Platform, page: CampaignPage, last: Any) -> CampaignBooks:  # noqa: ANN401 - of any version
+async def campaign_books(platform: Platform, page: CampaignPage, last: LastAudit) -> CampaignBooks:
     """The part of the log that is a campaign's, as far as its page has read."""
     return await asyncio.to_thread(_campaign_books, platform, page, last)
 
 
-def _campaign_books(platform: Platform, page: CampaignPage, last: Any) -> CampaignBooks:  # noqa: ANN401 - the same
-    stream = STREAM + page.campaign_id
+def _campaign_books(platform: Platform, page: CampaignPage, last: LastAudit) -> CampaignBooks:
+    stream = CAMPAIGN + page.campaign_id
     newest = platform.log.read(page.position - 1, 1)
-    opened = _opened(platform, page.campaign_id)
+    opened = platform.openings.of(page.campaign_id)
     at = None
     if opened.entries:
         at = next((row.at for row in platform.log.read(opened.position - 1, 1)), None)
@@ -62,14 +60,6 @@ def _campaign_books(platform: Platform, page: CampaignPage, last: Any) -> Campai
         batches=opened.batch,
         opened_at=at,
         places=tuple(
-            Place(place.rule, place.position)
-            for place in getattr(last, "places", ())
-            if place.stream == stream
+            Place(place.rule, place.position) for place in last.places if place.stream == stream
         ),
     )
-
-
-def _opened(platform: Platform, campaign_id: str) -> Opened:
-    openings: Any = getattr(getattr(platform, "transparency", None), "openings", None)
-    found: Opened = openings.of(campaign_id) if openings is not None else Opened()
-    return found

@@ -65,6 +65,21 @@ OTHERS: Final = {
 }
 """What is checked besides, by the names of the findings."""
 
+NAMES: Final = {
+    "positions": translatable("Positions"),
+    "versions": translatable("Versions"),
+    "columns": translatable("Columns"),
+    "bytes": translatable("Bytes"),
+    "keys": translatable("Keys"),
+    "provider": translatable("Bank"),
+    "replay": translatable("Replay"),
+    "leaf": translatable("Leaf"),
+    "tree": translatable("Tree"),
+    "checkpoint": translatable("Checkpoint"),
+    "fork": translatable("Fork"),
+}
+"""How they are called."""
+
 ALWAYS: Final = ("positions", "versions", "bytes", "columns", "keys", "provider")
 """What every verification looks at, in the order in which it is told."""
 
@@ -85,4 +100,4 @@ def name_of_check(kind: str) -> str:
     number = kind.removeprefix("rule ")
     if number.isdecimal():
         return gettext("Rule %(number)s") % {"number": number}
-    return kind
+    return gettext(NAMES[kind]) if kind in NAMES else kind

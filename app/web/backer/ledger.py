@@ -11,6 +11,7 @@ from litestar.response import Template
 from msgspec import Struct
 
 from app.documents.statement import statement_pdf
+from app.transparency.receipts import GIVEN
 from app.web.backer.statement import Entry, as_csv, entries_of, statements_of, totals
 from app.web.public.campaign_view import in_language
 from app.web.site import PageRequest, Site
@@ -40,6 +41,7 @@ async def show_ledger(request: PageRequest, site: NamedDependency[Site]) -> Temp
         waiting=[entry for entry in entries if entry.line.state in NEEDS_YOU],
         totals=totals([entry.line for entry in entries]),
         statements=await statements_of(site.platform, entries),
+        with_receipt=GIVEN,
         followed=await _followed(site, visitor),
     )
 

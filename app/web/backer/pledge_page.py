@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from app.payments.port import ActionRequired
 from app.processes.keys import charge_key
+from app.transparency.receipts import entries_of
 from app.web import dates
 from app.web.backer.destinations import place_name
 from app.web.backer.names import names_of
@@ -121,6 +122,10 @@ async def show_pledge(
         may_change_card=line.state in CARD_MATTERS,
         may_receive=line.sent and not line.received,
         needs_address=_needs_address(line, page.phase, items),
+        entries=entries_of(said),
+        turn=0,
+        covered=await asyncio.to_thread(platform.receipts.covered),
+        fault=platform.transparency.fault,
         event_hash=await asyncio.to_thread(event_hash, site, line.position),
         qr=_qr(site, campaign_id, no),
     )

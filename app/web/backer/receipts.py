@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 from base64 import urlsafe_b64encode
-from typing import Any
+from typing import Annotated, Any, Final
 
 import segno
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 from litestar.response import Template
 from markupsafe import Markup
 from msgspec import Struct
@@ -23,7 +23,7 @@ from app.web.site import PageRequest, Site
 from projections.backer_ledger import PledgeLine, statement
 from projections.campaign_pages import get_page
 
-MEDIA_TYPE = "text/plain; charset=utf-8"
+MEDIA_TYPE: Final = "text/plain"
 
 
 class Asked(Struct, frozen=True):
@@ -45,8 +45,9 @@ async def show_receipts(
     no: FromPath[int],
     request: PageRequest,
     site: NamedDependency[Site],
+    turn: Annotated[int, QueryParameter(ge=0, le=1_000_000)] = 0,
 ) -> Template:
-    """The list of a pledge's receipts, a part of its page."""
+    """The list of a pledge's receipts, a part of its page. `turn`: how often it was asked for."""
     visitor = await site.visitor(request)
     line = await own_pledge(site, visitor, campaign_id, no)
     async with site.platform.views.connect() as connection:
@@ -56,6 +57,7 @@ async def show_receipts(
         visitor,
         line=line,
         entries=entries,
+        turn=turn,
         covered=await asyncio.to_thread(site.platform.receipts.covered),
         fault=site.platform.transparency.fault,
     )
@@ -87,6 +89,7 @@ async def show_receipt(
         file_name=asked.file_name,
         key=key.encode(),
         origin=key.name,
+        quorum=platform.transparency.quorum,
         # Behind a #, where no server sees it; only what is base64 stands there.
         brought=urlsafe_b64encode(receipt.text.encode()).decode() if receipt else "",
         qr=Markup(code_svg(receipt.code, inline=True)) if receipt and receipt.code else "",  # noqa: S704
@@ -190,6 +193,14 @@ def _document(body: bytes, media_type: str, name: str) -> Response[Any]:
 @get("/receipts/check", include_in_schema=False)
 async def show_check(request: PageRequest, site: NamedDependency[Site]) -> Template:
     """Where anybody checks a receipt, in their own browser."""
-    visitor = await site.visitor(request)
-    key = site.platform.transparency.log_key
-    return site.page("receipts/check.html", visitor, key=key.encode(), witnesses="")
+    platform = site.platform
+    key, quorum = platform.transparency.log_key, platform.transparency.quorum
+    witnesses = [one.vkey for one in platform.settings.witnesses] if quorum else []
+    return site.page(
+        "receipts/check.html",
+        await site.visitor(request),
+        key=key.encode(),
+        origin=key.name,
+        witnesses="\n".join(witnesses),
+        quorum=quorum or "",
+    )

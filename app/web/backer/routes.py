@@ -20,6 +20,13 @@ from app.web.backer.ledger import show_ledger, statement_as_pdf, statement_csv
 from app.web.backer.names import show_names
 from app.web.backer.pledge_page import find_pledge, show_pledge
 from app.web.backer.pledging import show_form, take_form
+from app.web.backer.receipts import (
+    receipt_code,
+    receipt_file,
+    show_check,
+    show_receipt,
+    show_receipts,
+)
 
 HANDLERS: Final = (
     show_form,
@@ -34,6 +41,11 @@ HANDLERS: Final = (
     statement_as_pdf,
     find_pledge,
     show_pledge,
+    show_receipts,
+    show_receipt,
+    receipt_file,
+    receipt_code,
+    show_check,
     show_edit,
     take_edit,
     show_withdraw,

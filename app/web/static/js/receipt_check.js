@@ -369,13 +369,27 @@ function say(place, name) {
 }
 
 function amountIn(language, minor, currency) {
-  const format = new Intl.NumberFormat(language, { style: "currency", currency });
-  return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
+  const style = { style: "currency", currency, currencyDisplay: "narrowSymbol", trailingZeroDisplay: "stripIfInteger" };
+  const format = new Intl.NumberFormat(language, style);
+  return `${format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits)} ${currency}`;
+}
+
+function linkTo(campaign) {
+  const link = document.createElement("a");
+  link.href = `/campaigns/${encodeURIComponent(campaign)}`;
+  link.textContent = campaign;
+  return link;
+}
+
+/** A second since 1970 in words; as it is where no calendar has it. */
+function timeOf(second) {
+  const time = new Date(second * 1000);
+  return Number.isNaN(time.getTime()) ? `${second} s` : `${time.toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }
 
 function prepare(root) {
   const part = (name) => root.querySelector(`[data-part=${name}]`);
-  const [text, file, drop, key, witnesses] = ["text", "file", "drop", "key", "witnesses"].map(part);
+  const [text, file, drop, key, witnesses, quorum] = ["text", "file", "drop", "key", "witnesses", "quorum"].map(part);
   const [button, trouble, result] = ["check", "trouble", "result"].map(part);
   const language = document.documentElement.lang;
   const number = new Intl.NumberFormat(language);
@@ -402,7 +416,7 @@ function prepare(root) {
     const named = witnesses.value.split(/\s+/).filter(Boolean);
     const cosigners = [];
     for (const one of named) cosigners.push(await readKey(one, COSIGNATURE));
-    return [await readKey(key.value, ED25519), cosigners];
+    return [await readKey(key.value, ED25519), cosigners, Number.parseInt(quorum.value, 10) || cosigners.length];
   }
 
   async function check() {
@@ -447,17 +461,18 @@ function prepare(root) {
       place.replaceChildren(said ?? "");
     };
     const open = facts.public;
-    const [kind, minor] = open?.changes[0] ?? [];
+    const [kind, minor, pledges] = open?.changes[0] ?? [];
+    const what = kind === "withdrawn" && pledges !== -1 ? "ended" : kind;
     part("facts").hidden = !open;
-    say(part("what"), kind ?? "");
+    say(part("what"), what ?? (facts.event ? "unchanged" : "other"));
     put("amount", kind && amountIn(language, Math.abs(minor), open.currency));
-    put("campaign", open?.campaign);
+    put("campaign", open && facts.origin === root.dataset.origin ? linkTo(open.campaign) : open?.campaign);
     put("number", facts.event && number.format(facts.event.no));
     put("day", open?.day);
     put("entry", open && number.format(facts.index + 1n));
     put("log", facts.origin);
     put("size", open && number.format(facts.size));
-    put("witnesses", facts.witnesses?.map((one) => `${one.name} (${new Date(one.at * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC)`).join(", "));
+    put("witnesses", facts.witnesses?.map((one) => `${one.name} (${timeOf(one.at)})`).join(", "));
   }
 
   file.addEventListener("change", () => take(file.files[0]));
