@@ -16,6 +16,7 @@ from rich.table import Column, Table
 
 from app.audit.commands import audit
 from app.cli_backup import accept_restore, backup
+from app.cli_log import log_group
 from app.cli_migrate import PlainlySpeaking, migrate
 from app.cli_options import Options
 from app.cli_people import find_channel, people
@@ -49,6 +50,7 @@ main.add_command(people)
 main.add_command(migrate)
 main.add_command(backup)
 main.add_command(accept_restore)
+main.add_command(log_group)
 main.add_command(receipt)
 main.add_command(witness)
 

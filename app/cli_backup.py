@@ -20,6 +20,8 @@ Going on from here means:
   - Backers whose pledges are lost are told nothing by Tributary: it does not know them any more.
     Money that the provider moved for lost events shows in `tributary audit verify`, as lines of
     its statement that fit nothing.
+  - The transparency log goes on under another name and key, unless it is certain that nothing that
+    it signed is lost (`--signed`): what it signed of lost events cannot be continued.
   - The work of the processes is made anew from the log; views, search index and snapshots too.
   - Every other machine on this log must be stopped, and accept the same log."""
 
@@ -44,9 +46,28 @@ def backup(options: Options, target: Path) -> None:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Compare with this `seen.json`, such as that of the machine that was lost.",
 )
+@click.option(
+    "--erased",
+    "erased_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Erase again whom this newer `erased.json` names.",
+)
+@click.option(
+    "--signed",
+    "signed_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="What the transparency log signed last: `signed.json` of the machine that was lost.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def accept_restore(options: Options, seen_file: Path | None, *, yes: bool) -> None:
+def accept_restore(
+    options: Options,
+    seen_file: Path | None,
+    erased_file: Path | None,
+    signed_file: Path | None,
+    *,
+    yes: bool,
+) -> None:
     """Go on from a log that ends earlier than the one that was seen, and say what that means."""
     settings = options.settings
     try:
@@ -72,8 +93,12 @@ def accept_restore(options: Options, seen_file: Path | None, *, yes: bool) -> No
     if not yes:
         click.confirm("Let this log be the one that counts?", abort=True, err=True)
     try:
-        accept(settings)
+        accepted = accept(settings, erased_file, signed_file)
     except InUseError as fault:
         raise click.ClickException(str(fault)) from fault
+    if accepted.erased:
+        options.say(f"{accepted.erased} ids are new on the list of erased persons.")
+    if accepted.transparency:
+        options.say(accepted.transparency)
     options.say("Accepted. Start the server; it makes the views anew.")
     options.answer({"position": 0 if found is None else found.now.position})

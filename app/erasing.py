@@ -149,13 +149,19 @@ class Facts(Protocol):
 
 
 class Erasing:
-    """Erases persons. `submit` gives a command to the engine, `clock` tells ms UTC."""
+    """Erases persons. `submit` gives a command to the engine of `log`, `clock` tells ms UTC."""
 
     def __init__(
-        self, settings: Settings, people: AsyncEngine, submit: Submit, clock: Callable[[], int]
+        self,
+        settings: Settings,
+        people: AsyncEngine,
+        log: Facts,
+        submit: Submit,
+        clock: Callable[[], int],
     ) -> None:
         self._settings = settings
         self._people = people
+        self._log = log
         self._submit = submit
         self._clock = clock
         self._erasure = Erasure(people)
@@ -179,12 +185,18 @@ class Erasing:
         for party in sorted(parties):
             command_id = str(uuid.uuid5(_SPACE, party))
             asked = EraseSubject(party=party, by=by, command_id=command_id)
-            places[party] = (await self._submit(asked)).position
+            outcome = await self._submit(asked)
+            place = outcome.position if outcome.events else await self._place(party)
+            places[party] = place
         noted = [Erased(party, parties[party], at) for party, at in places.items()]
         await asyncio.to_thread(self.list.put, noted)
         return places
 
-    async def finish(self, log: Facts) -> int:
+    async def _place(self, party: str) -> int:
+        """Where the log says that a party was erased; 0 where it does not."""
+        return await asyncio.to_thread(self._log.position_of, SUBJECT + party, 1) or 0
+
+    async def finish(self) -> int:
         """Finish what was begun, and erase again whom a restored copy brought back; return how many
         parties that were. Before anybody is served.
         """
@@ -197,7 +209,7 @@ class Erasing:
         for parties, mail in back:
             await self._erasure.erase(parties, mail, at=self._clock())
         again = {party for parties, _ in back for party in parties}
-        unsaid = await asyncio.to_thread(_unsaid, log, known)
+        unsaid = await asyncio.to_thread(_unsaid, self._log, known)
         await self._record({party: known[party].at for party in unsaid | again}, BY)
         return len(unsaid | again)
 
@@ -227,19 +239,17 @@ class Erasing:
                 ]
         return found
 
-    async def sweep(self) -> bool:
+    def sweep(self, first: Callable[[], object] = bool) -> bool:
         """Take the last traces of who was erased out of our files, where any are left; whether
-        all are gone now.
+        all are gone now. `first` lets what follows names know that they are gone.
         """
-        left = [
-            entry for entry in (await asyncio.to_thread(self.list.read)).values() if not entry.swept
-        ]
+        left = [entry for entry in self.list.read().values() if not entry.swept]
         if not left:
             return True
-        gone = await asyncio.to_thread(sweep, self._settings)
+        first()
+        gone = sweep(self._settings)
         if gone:
-            swept = [msgspec.structs.replace(entry, swept=True) for entry in left]
-            await asyncio.to_thread(self.list.put, swept)
+            self.list.put([msgspec.structs.replace(entry, swept=True) for entry in left])
         return gone
 
 

@@ -89,11 +89,17 @@ def load_signing(settings: Settings, origin: str = "", *, make: bool = True) -> 
     except NoteError:
         # The reason may repeat the key.
         raise SettingsError(f"{where} does not hold a signing key (PRIVATE+KEY+…)") from None
-    wanted = settings.log_origin or origin
-    if wanted and key.verifier.name != wanted:
+    chosen, has = settings.log_origin, key.verifier.name
+    # A log that goes on from a shorter one has the old name with a number behind it.
+    if chosen and has != chosen and not has.startswith(f"{chosen}/r"):
         raise SettingsError(
-            f"{where} is the key of the log {key.verifier.name}, not of {wanted}: a log keeps its"
-            f" name; set {ENVIRONMENT['log_origin']} to it, or give the right key"
+            f"{where} is the key of the log {has}, not of {chosen}: a log keeps its name; set"
+            f" {ENVIRONMENT['log_origin']} to it, or give the right key"
+        )
+    if origin and has != origin:
+        raise SettingsError(
+            f"{where} is the key of the log {has}, and the stored log is {origin}: bring the right"
+            " key back (after `accept-restore` that is the new one, on every machine)"
         )
     return key
 

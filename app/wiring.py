@@ -17,6 +17,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.engine import Engine, PlatformDecider, SnapshotFollower, clock_ms
+from app.erasing import Erasing
 from app.following.seen import ForkedLogError, Witness, require_same_log
 from app.following.tail import tail_of
 from app.following.turn import FollowTurn
@@ -93,6 +94,8 @@ own 5 ms a turn of few commands waits several times for requests that are being 
 
 SNAPSHOT_PAUSE_S: Final = 30.0
 BANK_PAUSE_S: Final = 0.25
+SWEEP_PAUSE_S: Final = 60.0
+"""How often the last traces of who was erased are looked for."""
 TICK_S: Final = 1.0
 """How often a process says how it is, and the follower notes what it saw."""
 
@@ -195,6 +198,7 @@ class Platform:
             reports=Reports(people),
             staff_acts=StaffActs(people),
         )
+        self.erasing = Erasing(settings, people, self.log, self.engine.submit_async, clock)
         self.mail = Mail(settings, people, clock)
         self.bank = Bank(settings.test_bank_path, notification_secret=settings.test_bank_secret)
         self.provider: PaymentProvider = MeteredProvider(self.bank, self.meter)
@@ -304,6 +308,20 @@ class Platform:
         self.processes.receive(headers, body)
         return HTTPStatus.NO_CONTENT
 
+    async def erase_person(self, parties: Collection[str], mail: str) -> dict[str, int]:
+        """Erase a person, known by all of these ids and this address; return where the log says so.
+
+        Their API keys end at once in the memory of this process, too.
+        """
+        for party in parties:
+            for key in await self.stores.keys.of_owner(party):
+                await self.stores.keys.revoke(key.id, at=self.clock())
+        return await self.erasing.erase(parties, mail)
+
+    def sweep(self) -> bool:
+        """Take the last traces of who was erased out of our files; whether all are gone."""
+        return self.erasing.sweep(self.search.look_over)
+
     # --- A server's threads ----------------------------------------------------------------------
 
     def start(self) -> None:
@@ -320,6 +338,7 @@ class Platform:
         for name, pause_s, work in (
             ("snapshots", SNAPSHOT_PAUSE_S, self._snapshots_due.take_due_snapshots),
             ("bank", BANK_PAUSE_S, self.hear_bank),
+            ("erased", SWEEP_PAUSE_S, self.sweep),
         ):
             self._thread(name, partial(self._repeat, pause_s, work))
         self._thread("views", partial(self.follower.run, self._stop, self.log.wait))
@@ -339,6 +358,7 @@ class Platform:
         try:
             if self.role != "web":
                 self._witness.look()
+                self.transparency.look_after()
             self._tell_trouble("")
         except ForkedLogError as fault:
             if not self.fork:
@@ -368,7 +388,7 @@ class Platform:
             report = read_report(self.settings.data_dir, FOLLOWING)
             if report is None or report.standing is None:
                 nobody = "no process follows the log"
-                return Standing(nobody, nobody, nobody)
+                return Standing(nobody, nobody, nobody, tree_fault=nobody)
             return report.standing
         fault = self.follower.fault
         return Standing(
@@ -377,6 +397,7 @@ class Platform:
             self.mail_run.fault,
             self.fork,
             self._snapshots_due.position,
+            self.transparency.problem(),
         )
 
     def _repeat(self, pause_s: float, work: Callable[[], object]) -> None:
@@ -436,6 +457,8 @@ async def open_platform(
         await people.dispose()
         raise
     try:
+        # Before anybody is served: a restored copy may hold who asked to be forgotten.
+        await platform.erasing.finish()
         yield platform
     finally:
         await platform.close()

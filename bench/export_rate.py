@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -149,7 +150,10 @@ def measure(asked: argparse.Namespace) -> Iterator[Result]:
         data = asked.data
         if data is None:
             data = (asked.keep or temporary) / f"collected-{pledges}"
-            prepare(data, pledges)
+            # In a process of its own: those that come later would inherit its peak of memory.
+            making = get_context("spawn").Process(target=prepare, args=(data, pledges))
+            making.start()
+            making.join()
         what = "the log" if asked.data else f"{pledges:,} pledges"
         out = temporary / "exports"
         out.mkdir()

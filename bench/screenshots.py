@@ -1,4 +1,4 @@
-"""Take the pictures of the twelve main pages that `docs/` shows, light and dark.
+"""Take the pictures of the main pages that `docs/` shows, light and dark.
 
     make screenshots
 
@@ -67,6 +67,14 @@ def _inside(path: str, link: str, role: str) -> Open:
     return go
 
 
+def _checked(page: Page, url: str) -> None:
+    """Open a receipt of the sample backer's, checked."""
+    _at("/me", "backer")(page, url)
+    page.locator("a[href*='/receipts/'][aria-label]").first.click()
+    page.locator("a[href^='/receipts/check#']").click()
+    page.locator(".result.proved").evaluate("(it) => it.scrollIntoView({ block: 'center' })")
+
+
 PAGES: Final[dict[str, Open]] = {
     "home": _at("/"),
     "discover": _at("/discover"),
@@ -75,13 +83,14 @@ PAGES: Final[dict[str, Open]] = {
     "cancelled": _named("sails", "Bags from old sails"),
     "pledge": _named("viaduct", "Film nights", part="/pledge"),
     "ledger": _at("/me", "backer"),
+    "receipt": _checked,
     "desk": _inside("/desk", "Weather stations", "creator"),
     "review": _inside("/staff/reviews", "sundial", "staff"),
     "treasurer": _at("/staff/payouts", "treasurer"),
     "outbox": _at("/outbox"),
     "chinese": _at("/?lang=zh-Hans"),
 }
-"""The twelve pages, by the names of their pictures."""
+"""The pages, by the names of their pictures."""
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from litestar import HttpMethod, Response
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from app.api.access import ApiRequest
@@ -63,6 +63,13 @@ class KeysOut(Struct, frozen=True):
 
     keys: tuple[KeyOut, ...]
     next: str | None
+
+
+class ErasedOut(Struct, frozen=True):
+    """Who was erased, by random ids, and the position of the last fact that says so."""
+
+    parties: tuple[str, ...]
+    position: int
 
 
 class KeyIn(Body, frozen=True, kw_only=True):
@@ -180,6 +187,37 @@ async def end_key(
     await keys.revoke(key_id, at=platform.clock())
 
 
+@address(
+    "/me",
+    (HttpMethod.DELETE,),
+    Notes(area="Account", reasons=("body_invalid",)),
+    scopes=("account",),
+    summary="Erase me",
+)
+async def erase_me(
+    request: ApiRequest,
+    platform: NamedDependency[Platform],
+    party: Annotated[
+        str,
+        QueryParameter(
+            max_length=128, description="The owner's own id, as `/me` tells it: to be sure."
+        ),
+    ],
+) -> Response[ErasedOut]:
+    """Erase the person behind the key, with all ids that joined their account: names, addresses,
+    keys (this one too), and the key that ties the log's commitments to them. It cannot be undone.
+
+    Pledges that stand go on standing; withdraw first what should not be charged.
+    """
+    stores, owner = platform.stores, request.auth.owner
+    if party != owner:
+        raise Refused("body_invalid", "party: This is not the id behind the key.")
+    account = await stores.accounts.get(owner)
+    parties = await stores.accounts.parties_of(owner)
+    places = await platform.erase_person(parties, "" if account is None else account.mail)
+    return Response(ErasedOut(tuple(sorted(parties)), max(places.values())))
+
+
 def _key_out(key: ApiKey, token: str | None = None) -> KeyOut:
     return KeyOut(
         key_id=key.id,
@@ -193,4 +231,4 @@ def _key_out(key: ApiKey, token: str | None = None) -> KeyOut:
     )
 
 
-HANDLERS: Final[tuple[Any, ...]] = (get_me, list_keys, make_key, end_key)
+HANDLERS: Final[tuple[Any, ...]] = (get_me, list_keys, make_key, end_key, erase_me)

@@ -11,6 +11,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from msgspec import Struct
 
+from app.audit.last import read_last
 from app.wiring import Platform
 
 MOST_LAG: Final = 20_000
@@ -27,13 +28,16 @@ _logger = logging.getLogger(__name__)
 
 class Health(Struct, frozen=True, omit_defaults=True):
     """`position` is the log's last, `lag` by how many events the views are behind it. `mail` says
-    why mails wait; it is left out where they do not.
+    why mails wait, `audit` what the last audit found wrong, `tree` why no checkpoint is signed or
+    published; each is left out where nothing is.
     """
 
     status: str
     position: int | None = None
     lag: int | None = None
     mail: str = ""
+    audit: str = ""
+    tree: str = ""
 
 
 @get("/health/live", summary="Is the process alive?")
@@ -64,7 +68,9 @@ async def ready(platform: NamedDependency[Platform]) -> Response[Health]:
     lag = max(0, position - platform.follower.position)
     if lag > MOST_LAG:
         return Response(Health("the views are behind", position, lag), status_code=503)
-    return Response(Health("ready", position, lag, await _mail(platform, standing.mail_fault)))
+    mail = await _mail(platform, standing.mail_fault)
+    audit, tree = _audit(platform), standing.tree_fault
+    return Response(Health("ready", position, lag, mail, audit, tree))
 
 
 async def _mail(platform: Platform, fault: str) -> str:
@@ -75,3 +81,14 @@ async def _mail(platform: Platform, fault: str) -> str:
     if mail.sends or not mail.waiting or platform.settings.demo:
         return ""
     return f"{mail.waiting} mails wait: no SMTP server is set"
+
+
+def _audit(platform: Platform) -> str:
+    """What the last audit found. The site is ready all the same: nothing is mended by hiding it."""
+    last = read_last(platform.settings.last_audit_path)
+    found = []
+    if last.verify is not None and not last.verify.ok:
+        found.append(f"the last verification found {last.verify.violations} faults")
+    if last.replay is not None and not last.replay.identical:
+        found.append("the last replay differed from the views")
+    return "; ".join(found)

@@ -9,10 +9,11 @@ secret, is made again all the same. Whose key is gone is asked of the log: an er
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from itertools import groupby
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from app.audit.findings import Findings
 from app.audit.tree_place import TreePlace, TreeStore, keys_of
@@ -21,7 +22,8 @@ from app.transparency.leaf import COMMITMENT_BYTES, LEAF_BYTES, POSITION_BYTES
 from app.transparency.making import LeafMaker
 from app.transparency.subjects import subject_of
 from app.transparency.tiles import TILE_WIDTH
-from domain.events import AnyEvent, CampaignLaunched, PledgeMade
+from domain.events import AnyEvent, CampaignLaunched, PledgeMade, SubjectErased
+from domain.subject import SUBJECT
 from projections.reading import Reading
 
 KEPT_KEYS: Final = 100_000
@@ -32,6 +34,9 @@ AT_ONCE: Final = 256
 
 SPARSE: Final = 4
 """One bundle in so many is needed: then each is read by itself."""
+
+RECORD_BYTES: Final = POSITION_BYTES + 32
+"""A position and a hash."""
 
 _PUBLIC_END: Final = POSITION_BYTES + COMMITMENT_BYTES
 _LENGTH_BYTES: Final = ENTRY_BYTES - LEAF_BYTES
@@ -47,18 +52,32 @@ class LeafPlan(Struct, frozen=True):
     size: int
 
 
+class Erased(Struct, frozen=True):
+    """The fact that a person was erased: where it stands, and the seal over the stored events about
+    them up to `sealed_to` (hex digits, empty where there is none).
+    """
+
+    position: int
+    sealed_to: int
+    seal: str
+
+
 class LeavesSeen(Struct):
     """What was seen of the leaves of a share.
 
     `unopenable` commitments are to events about persons whose keys were destroyed, `unchecked`
     those for which no key was at hand. `destroyed` are the persons without a key, with the first
-    position where they were met.
+    position where they were met. `erased` has the facts by which persons were erased, `sealed`
+    what seals are made of: for each event about such a person its position and the hash of its
+    stored body, 40 bytes.
     """
 
     checked: int = 0
     unopenable: int = 0
     unchecked: int = 0
-    destroyed: dict[str, int] = {}
+    destroyed: dict[str, int] = field(default_factory=dict)
+    erased: dict[str, Erased] = field(default_factory=dict)
+    sealed: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, other: LeavesSeen) -> None:
         """Add what was seen in another share."""
@@ -67,18 +86,32 @@ class LeavesSeen(Struct):
         self.unchecked += other.unchecked
         for party, position in other.destroyed.items():
             self.destroyed[party] = min(position, self.destroyed.get(party, position))
+        self.erased |= other.erased
+        for party, records in other.sealed.items():
+            self.sealed[party] = self.sealed.get(party, b"") + records
+
+    def records(self, party: str, up_to: int) -> list[bytes]:
+        """What a person's seal is made of, in the order of positions, up to one of them."""
+        packed = self.sealed.get(party, b"")
+        each = [packed[at : at + RECORD_BYTES] for at in range(0, len(packed), RECORD_BYTES)]
+        last = up_to.to_bytes(POSITION_BYTES)
+        return sorted(record for record in each if record[:POSITION_BYTES] <= last)
 
 
 class LeafCheck:
-    """Holds the events of a share against the leaves. Feed it pages in the order of positions."""
+    """Holds the events of a share against the leaves. Feed it pages in the order of positions.
 
-    def __init__(self, plan: LeafPlan, findings: Findings) -> None:
-        self.seen = LeavesSeen(destroyed={})
+    `erased` are the persons of whose erasure the log knows.
+    """
+
+    def __init__(self, plan: LeafPlan, findings: Findings, erased: frozenset[str]) -> None:
+        self.seen = LeavesSeen()
+        self._erased = erased
         self._size = plan.size
         self._findings = findings
         self._store = TreeStore(plan.place.store)
         self._maker = LeafMaker(plan.place.log_secret)
-        self._keys_of = keys_of(plan.place)
+        self._persons = keys_of(plan.place)
         self._keys: dict[str, bytes | None] = {}
         self._asked: set[str] = set()
         self._backers: dict[str, list[str]] = {}
@@ -86,8 +119,10 @@ class LeafCheck:
         self._currencies: dict[str, str] = {}
 
     def close(self) -> None:
-        """Close the store."""
+        """Close the stores."""
         self._store.close()
+        if self._persons is not None:
+            self._persons.close()
 
     def page(self, read: Sequence[Read]) -> None:
         """Check the leaves of some events."""
@@ -95,6 +130,8 @@ class LeafCheck:
         if not read:
             return
         parties = self._parties(read)
+        if self._erased:
+            self._note_erased(read, parties)
         self._ask_for({party for party in parties if party})
         made = self._made(read, parties)
         for (position, event, _), party, leaf, stored in zip(
@@ -103,6 +140,18 @@ class LeafCheck:
             if leaf != stored:
                 self._differs(position, event, party, leaf, stored)
         self.seen.checked += len(read)
+
+    def _note_erased(self, read: Sequence[Read], parties: Sequence[str | None]) -> None:
+        """Keep what seals are made of."""
+        erased, sealed = self._erased, self.seen.sealed
+        for (position, event, body), party in zip(read, parties, strict=True):
+            if party in erased:
+                record = position.to_bytes(POSITION_BYTES) + sha256(body).digest()
+                sealed[party] = sealed.get(party, b"") + record
+            elif type(event) is SubjectErased:
+                sealed_to, seal = getattr(event, "sealed_to", 0), getattr(event, "seal", "")
+                fact = Erased(position, sealed_to, seal)
+                self.seen.erased.setdefault(event.stream.removeprefix(SUBJECT), fact)
 
     # --- Making them again -----------------------------------------------------------------------
 
@@ -132,14 +181,14 @@ class LeafCheck:
         return known[no - 1] if 0 < no <= len(known) else self._odd.get((stream, no), "")
 
     def _ask_for(self, parties: set[str]) -> None:
-        if self._keys_of is None:
+        if self._persons is None:
             return
         new = parties - self._asked
         if not new:
             return
         if len(self._asked) + len(new) > KEPT_KEYS:
             self._keys, self._asked, new = {}, set(), parties
-        self._keys |= self._keys_of(new)
+        self._keys |= self._persons.of(new)
         self._asked |= new
 
     def _made(self, read: Sequence[Read], parties: Sequence[str | None]) -> list[bytes]:
@@ -196,7 +245,7 @@ class LeafCheck:
         """Whether the commitment could have been made again; counts it where not."""
         if party is None:
             return True
-        if party == "" or self._keys_of is None:
+        if party == "" or self._persons is None:
             self.seen.unchecked += 1
             return False
         if party in self._keys and self._keys[party] is None:

@@ -186,7 +186,9 @@ class PublicAuditor:
         try:
             opened = open_checkpoint(note, key, self._asked.witnesses)
         except CheckpointError as fault:
-            raise CheckpointRefusedError(f"The checkpoint is not the log's: {fault}.") from fault
+            sentence = f"What is shown is no checkpoint of the log: {fault}."
+            self._findings.add("checkpoint", sentence)
+            raise CheckpointRefusedError(tuple(self._findings.listed)) from fault
         if self._mirror is not None:
             self._mirror.keep_checkpoint(note, opened.checkpoint.size)
         signed = {one.key.public for one in opened.witnessed} - {key.public}
@@ -337,6 +339,11 @@ def _campaigns(
 
 class CheckpointRefusedError(Exception):
     """What is shown as a checkpoint is none that the key signed: nothing else can be looked at."""
+
+    def __init__(self, findings: tuple[Finding, ...]) -> None:
+        """Say what was found."""
+        super().__init__("; ".join(map(str, findings)))
+        self.findings = findings
 
 
 def _parsed(data: bytes) -> VerifierKey:

@@ -122,9 +122,10 @@ def audit_public(
         sys.exit(CANNOT)
     except CheckpointRefusedError as fault:
         if options.json:
-            click.echo(msgspec.json.encode({"ok": False, "checkpoint": str(fault)}))
+            click.echo(msgspec.json.encode({"ok": False, "findings": fault.findings}))
         else:
-            click.echo(f"checkpoint: {fault}")
+            for finding in fault.findings:
+                click.echo(str(finding))
         sys.exit(FOUND)
     if options.json:
         click.echo(msgspec.json.encode({"ok": found.ok, **msgspec.structs.asdict(found)}))

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from app.audit.sources import CannotAudit, LogPlace, Row, Source, open_for_reading, open_source
 from app.log import LogRow, decode_row
 from domain.events import AnyEvent
+from domain.subject import SUBJECT
 
 __all__ = ["AuditLog", "CannotAudit", "LogPlace", "StoredRow", "open_for_reading"]
 
@@ -41,6 +42,7 @@ _SHARE_FACTS: Final = """
 _STREAM_ROWS: Final = """
     SELECT position, version, at, tag, body FROM events
     WHERE stream = ? AND version > ? AND position <= ? ORDER BY version LIMIT ?"""
+_NAMED: Final = "SELECT name FROM streams WHERE name LIKE ?"
 _FIRST_FROM: Final = "SELECT at FROM events WHERE position >= ? ORDER BY position LIMIT 1"
 
 
@@ -87,6 +89,11 @@ class AuditLog:
             found = self.source.rows("SELECT id, name FROM streams")
             self._names = defaultdict(lambda: UNNAMED, dict[int, str](found))
         return self._names
+
+    def erased(self) -> frozenset[str]:
+        """The persons of whose erasure the log knows, by the names of streams."""
+        found = self.source.rows(_NAMED, f"{SUBJECT}%")
+        return frozenset(name.removeprefix(SUBJECT) for (name,) in found)
 
     def pages(self, up_to: int, share: int = 0, shares: int = 1) -> Iterator[list[StoredRow]]:
         """Every row up to a position, page by page; of the `share`-th of so many shares of the

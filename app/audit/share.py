@@ -105,7 +105,7 @@ def _pass(share: Share, tell: Tell) -> Passed:
         closing(Gatherer(share.gathered, _movements(log.log_id, share))) as gathered,
     ):
         run = Verification(findings, gathered.note, keeping=share.leaves is not None)
-        leaves = _leaves(share, findings)
+        leaves = _leaves(share, findings, log)
         try:
             for rows in log.pages(share.up_to, share.number, share.of):
                 run.feed(rows, log.names_of(rows))
@@ -125,7 +125,7 @@ class _NoLeaves:
     """Where there is no tree, or no secret to make leaves with."""
 
     def __init__(self) -> None:
-        self.seen = LeavesSeen(destroyed={})
+        self.seen = LeavesSeen()
 
     def page(self, _read: Sequence[Read]) -> None:
         """Nothing to check."""
@@ -134,8 +134,10 @@ class _NoLeaves:
         """Nothing to close."""
 
 
-def _leaves(share: Share, findings: Findings) -> LeafCheck | _NoLeaves:
-    return _NoLeaves() if share.leaves is None else LeafCheck(share.leaves, findings)
+def _leaves(share: Share, findings: Findings, log: AuditLog) -> LeafCheck | _NoLeaves:
+    if share.leaves is None:
+        return _NoLeaves()
+    return LeafCheck(share.leaves, findings, log.erased())
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Final
 from msgspec import Struct
 
 from app.audit.findings import Findings
-from app.audit.leaves import LeafPlan, LeavesSeen
+from app.audit.leaves import Erased, LeafPlan, LeavesSeen
 from app.audit.outside import Known, read_outside
 from app.audit.processes import MOST_TASKS, Processes
 from app.audit.progress import Progress
@@ -27,13 +27,12 @@ from app.audit.tree_ranges import RANGE, Begun, Ranged, TreeRange, check_tile, k
 from app.audit.wording import time_text
 from app.keys import fingerprint
 from app.transparency.edge import ENTRY_BYTES
+from app.transparency.leaf import POSITION_BYTES
 from app.transparency.merkle import EMPTY_ROOT, node_hash, root_of_tile
 from app.transparency.note import NoteError, VerifierKey
 from app.transparency.signing import ForkError, Signed, read_signed
 from app.transparency.tiles import TILE_WIDTH, tiles_of
-
-SUBJECT: Final = "subject:"
-"""What the stream begins with that records a person's erasure."""
+from domain.subject import SUBJECT
 
 HIGHER: Final = 2
 """From this level on tiles are checked when all ranges are there."""
@@ -213,7 +212,11 @@ class TreeCheck:
                     f"The key of the person {party} was destroyed, and no erasure is recorded:"
                     " what is said here of that person cannot be checked."
                 )
-                self._findings.add("leaf", sentence, position)
+                self._findings.add("erasure", sentence, position)
+        for party, fact in sorted(seen.erased.items(), key=lambda each: each[1].position):
+            records = seen.records(party, fact.sealed_to)
+            if fact.seal and seal_of(self._place.log_secret, party, records) != fact.seal:
+                self._findings.add("erasure", _unsealed(fact, records), fact.position)
 
     # --- Tiles -----------------------------------------------------------------------------------
 
@@ -326,6 +329,21 @@ class TreeCheck:
         else:
             sentence = f"{known.name} proves another event at this position, or another way to it."
         self._findings.add("fork", sentence, position)
+
+
+def seal_of(log_secret: bytes, party: str, records: Sequence[bytes]) -> str:
+    """The seal over the stored events about a person, hex digits: docs/formats.md."""
+    data = b"erased\0" + party.encode() + b"".join(records)
+    return hmac.digest(log_secret, data, sha256).hex()
+
+
+def _unsealed(fact: Erased, records: Sequence[bytes]) -> str:
+    places = [int.from_bytes(record[:POSITION_BYTES]) for record in records] or [0]
+    return (
+        "The stored events about this erased person are not those that were sealed: what was"
+        f" changed is one of {len(records):,} in positions {places[0]:,} to {places[-1]:,}, or"
+        f" was behind them up to {fact.sealed_to:,} and is gone."
+    )
 
 
 def _looked_at(

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
-from app.audit.sources import TREE, LogPlace, Source, open_for_reading, open_source
+from app.audit.sources import (
+    TREE,
+    CannotAudit,
+    LogPlace,
+    Source,
+    open_for_reading,
+    open_source,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -18,6 +24,8 @@ if TYPE_CHECKING:
 
 _LEVEL_BITS: Final = 48
 """A tile's place is its level x 2**48 + n, as `app.transparency.store` keeps it."""
+
+LOCK_TIMEOUT_S: Final = 30
 
 _TREES: Final = "SELECT number, log_id, origin, vkey, log_secret, size FROM trees ORDER BY number"
 _BUNDLES: Final = "SELECT n, entries FROM bundles WHERE n >= ? AND n < ? ORDER BY n"
@@ -146,31 +154,42 @@ def tree_of(
     )
 
 
-class KeysOf(Protocol):
-    """Gives the keys of persons; see `app.stores.party_keys.PartyKeys.of`."""
+class PersonKeys:
+    """The keys of persons, for reading only. Used by one thread; close it after use."""
 
-    def __call__(self, parties: Collection[str], /) -> dict[str, bytes | None]:
+    def __init__(self, people: LogPlace, master: bytes) -> None:
+        from sqlalchemy import create_engine  # noqa: PLC0415 - a log alone needs no people
+        from sqlalchemy.pool import NullPool  # noqa: PLC0415 - the same
+
+        from app.stores.connecting import postgres_engine  # noqa: PLC0415 - the same
+        from app.stores.party_keys import PartyKeys  # noqa: PLC0415 - the same
+
+        if isinstance(people, str):
+            self._engine = postgres_engine(people, "people", lock_timeout_s=LOCK_TIMEOUT_S)
+        else:
+            self._engine = create_engine(
+                "sqlite://", creator=lambda: open_for_reading(people), poolclass=NullPool
+            )
+        self._keys = PartyKeys(self._engine, master)
+
+    def of(self, parties: Collection[str]) -> dict[str, bytes | None]:
         """The key of each party; None where it was destroyed; who is no party of ours is left
-        out.
+        out. Raises CannotAudit.
         """
+        from app.stores.party_keys import WrongMasterError  # noqa: PLC0415 - as above
+
+        try:
+            return self._keys.of(parties)
+        except WrongMasterError as fault:
+            raise CannotAudit(f"Persons' keys cannot be read: {fault}.") from fault
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._engine.dispose()
 
 
-def keys_of(place: TreePlace) -> KeysOf | None:
+def keys_of(place: TreePlace) -> PersonKeys | None:
     """Ask for persons' keys; None where they are not to be had."""
     if place.people is None or not place.master:
         return None
-    from sqlalchemy import create_engine  # noqa: PLC0415 - a log alone needs no people
-
-    from app.stores.connecting import postgres_engine  # noqa: PLC0415 - the same
-    from app.stores.party_keys import PartyKeys  # noqa: PLC0415 - the same
-
-    people = place.people
-    if isinstance(people, str):
-        engine = postgres_engine(people, "people", lock_timeout_s=30)
-    else:
-
-        def connect() -> sqlite3.Connection:
-            return open_for_reading(people)
-
-        engine = create_engine("sqlite://", creator=connect)
-    return PartyKeys(engine, place.master).of
+    return PersonKeys(place.people, place.master)

@@ -150,7 +150,7 @@ def _passed(plan: _Plan, progress: Progress) -> tuple[list[Share], list[Passed]]
 
 
 def _seen(passed: Sequence[Passed]) -> LeavesSeen:
-    seen = LeavesSeen(destroyed={})
+    seen = LeavesSeen()
     for each in passed:
         seen.add(each.leaves)
     return seen

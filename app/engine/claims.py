@@ -107,7 +107,7 @@ def claims_of(decider: Decider[S], rows: Iterable[LogRow]) -> list[int]:
     for row in rows:
         try:
             name = claimed(row.tag, row.body)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             _logger.exception("position %d cannot be read for what it claims", row.position)
             continue
         if name is not None:

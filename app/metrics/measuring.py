@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import func, select
 
+from app.audit.last import read_last
 from app.metrics.meter import Facts, Lag, Report, Standing
 from app.stores.mail_news import MAIL_NEWS
 from app.wiring import Platform
@@ -34,12 +35,14 @@ class Measuring:
         platform = self._platform
         position, last_at = await asyncio.to_thread(platform.log.last)
         standing = platform.standing()
+        tree = await asyncio.to_thread(platform.transparency.standing)
         positions = {
             "views": platform.follower.position,
             "search": await asyncio.to_thread(platform.search.index.position),
             "processes": await asyncio.to_thread(lambda: platform.processes.position),
             "mail": await self._mail_position(position),
             "snapshots": _snapshots(reports, standing),
+            "tree": tree.size,
         }
         troubles = await asyncio.to_thread(platform.processes.troubles, MOST_TROUBLES)
         work = await asyncio.to_thread(platform.processes.waiting)
@@ -56,12 +59,16 @@ class Measuring:
                 "processes": bool(standing.work_fault),
                 "mail": bool(standing.mail_fault),
                 "log": bool(standing.fork),
+                "tree": bool(standing.tree_fault),
             },
             imbalance_minor=await self._imbalance(),
             discrepancies=await self._discrepancies(),
             troubles=len(troubles),
             work={str(kind): number for kind, number in work.items()},
             mails_waiting=mails.number,
+            checkpoint_size=tree.published,
+            checkpoint_at=tree.published_at,
+            audit=read_last(platform.settings.last_audit_path),
         )
 
     def _lag(self, stands: int, position: int) -> Lag:

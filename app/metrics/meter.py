@@ -30,6 +30,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from app.audit.last import LastAudit
 from app.engine import NotCommitted, Outcome
 from app.engine.waiting import Entry
 from app.log import CommitUnknown
@@ -52,7 +53,8 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
     """How what follows the log stands. A fault is empty while all is well. `snapshots` is up to
-    where snapshots were looked after; `fork` says why the log is not the one that was seen.
+    where snapshots were looked after; `fork` says why the log is not the one that was seen,
+    `tree_fault` why the transparency log signs or publishes nothing more.
     """
 
     views_fault: str = ""
@@ -60,6 +62,7 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
     mail_fault: str = ""
     fork: str = ""
     snapshots: int = 0
+    tree_fault: str = ""
 
 
 class Distribution(msgspec.Struct):
@@ -260,6 +263,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     troubles: int
     work: dict[str, int]
     mails_waiting: int
+    checkpoint_size: int = 0
+    checkpoint_at: int = 0
+    audit: LastAudit = LastAudit()
 
 
 def exposition(reports: Sequence[Report], facts: Facts) -> bytes:
@@ -395,6 +401,46 @@ def _of_stores(facts: Facts) -> Iterator[Metric]:
         work.add_metric([kind], number)
     yield work
     yield _gauge("tributary_mails_waiting", "Mails that wait to be sent.", facts.mails_waiting)
+    yield _gauge(
+        "tributary_checkpoint_size",
+        "How many events the last published checkpoint covers.",
+        facts.checkpoint_size,
+    )
+    yield _gauge(
+        "tributary_checkpoint_time_seconds",
+        "When the last published checkpoint was signed, Unix time.",
+        facts.checkpoint_at / 1000,
+    )
+    yield from _of_audit(facts.audit)
+
+
+def _of_audit(audit: LastAudit) -> Iterator[Metric]:
+    """What the last audit found; nothing of what never ran."""
+    ended = GaugeMetricFamily(
+        "tributary_audit_time_seconds",
+        "When the last verification and the last replay ended, Unix time.",
+        labels=["audit"],
+    )
+    reached = GaugeMetricFamily(
+        "tributary_audit_position", "Up to which position they looked.", labels=["audit"]
+    )
+    for name, half in (("verify", audit.verify), ("replay", audit.replay)):
+        if half is not None:
+            ended.add_metric([name], half.at / 1000)
+            reached.add_metric([name], half.position)
+    yield from (ended, reached)
+    if audit.verify is not None:
+        yield _gauge(
+            "tributary_audit_findings",
+            "What the last verification found wrong: 0.",
+            audit.verify.violations,
+        )
+    if audit.replay is not None:
+        yield _gauge(
+            "tributary_audit_differs",
+            "1 where the last replay differed from what the pages show.",
+            not audit.replay.identical,
+        )
 
 
 def _gauge(name: str, what: str, value: float) -> GaugeMetricFamily:

@@ -1,9 +1,10 @@
 """Copies of a running platform's files, and how one goes on from a log that ends earlier.
 
-The order makes the copies fit each other while everything goes on: what has to be done is copied
-first, so that it never stands ahead of the log; then the log; then what the log names (people,
-texts, the test bank's books), so that nothing is named that the copy does not have. Views, the
-search index and snapshots are not copied: they are made anew from the log.
+The order makes the copies fit each other while everything goes on: what has to be done and the
+transparency tree are copied first, so that they never stand ahead of the log; then the log; then
+what the log names (people, texts, the test bank's books), so that nothing is named that the copy
+does not have. Views, the search index and snapshots are not copied: they are made anew from the
+log.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import Final
 import msgspec
 from sqlalchemy import update
 
+from app.erasing import FILE as ERASED_FILE
+from app.erasing import ErasureList, list_of
 from app.following.lock import FollowLock
 from app.following.seen import (
     BACKUP_FILE,
@@ -30,11 +33,13 @@ from app.following.seen import (
     read_seen,
     write_seen,
 )
+from app.keys import LOG_SECRET_FILE, MASTER_FILE, SIGNING_FILE
 from app.log.opening import open_log
 from app.processes.work import Work, open_work
 from app.settings import Settings
 from app.stores.database import open_people_sync
 from app.stores.mail_news import MAIL_NEWS
+from app.transparency.restoring import go_on
 
 BUSY_TIMEOUT_S: Final = 30.0
 
@@ -63,6 +68,7 @@ def back_up(settings: Settings, target: Path) -> Seen:
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     paths = (
         settings.work_path,
+        settings.transparency_path,
         settings.log_path,
         settings.people_path,
         settings.test_bank_path,
@@ -73,6 +79,7 @@ def back_up(settings: Settings, target: Path) -> Seen:
     secret = settings.data_dir / "secret"
     if secret.exists():
         shutil.copy(secret, target / secret.name)
+    _copy_keys(settings.keys_dir, target / "keys")
     log = open_log("", target / settings.log_path.name)
     try:
         point = point_of(log)
@@ -80,6 +87,14 @@ def back_up(settings: Settings, target: Path) -> Seen:
         log.close()
     write_seen(target / BACKUP_FILE, point)
     return point
+
+
+def _copy_keys(source: Path, target: Path) -> None:
+    """Copy the keys that are kept in files, and the list of who was erased."""
+    for name in (LOG_SECRET_FILE, MASTER_FILE, SIGNING_FILE, ERASED_FILE):
+        if (source / name).exists():
+            target.mkdir(mode=0o700, exist_ok=True)
+            shutil.copy(source / name, target / name)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -124,15 +139,31 @@ def compare(settings: Settings, seen_file: Path | None = None) -> Restored:
         )
 
 
-def accept(settings: Settings) -> None:
+class Accepted(msgspec.Struct, frozen=True):
+    """How many persons of the given list were not on ours, and what became of the transparency log,
+    in words (empty where there is none).
+    """
+
+    erased: int
+    transparency: str
+
+
+def accept(
+    settings: Settings, erased_file: Path | None = None, signed_file: Path | None = None
+) -> Accepted:
     """Let the log as it is be the one that counts: forget whatever followed another story.
 
-    Raises InUseError.
+    `erased_file` is a newer list of who was erased, such as that of the machine that was lost:
+    they are erased again before anybody is served. `signed_file` says what the transparency log
+    signed last there, so that it may go on under its name where nothing of that is lost. Raises
+    InUseError, and SettingsError where a list cannot be read or a new signing key has to be set.
     """
     with FollowLock(settings.data_dir) as lock, _log_of(settings) as log:
         if not lock.take():
             raise InUseError(f"A process follows the log into {settings.data_dir}: stop it first.")
         last, _ = log.last()
+        is_backup = (settings.data_dir / BACKUP_FILE).exists()
+        told = go_on(settings, last, certain=not is_backup, signed_file=signed_file)
         work = Work(open_work(settings))
         work.clear()
         work.close()
@@ -148,8 +179,12 @@ def accept(settings: Settings) -> None:
         for pattern in ("views.db", "views-*.db*", "search.db*", "snapshots.db*"):
             for path in settings.data_dir.glob(pattern):
                 path.unlink()
+        erased = 0
+        if erased_file is not None:
+            erased = list_of(settings).merge(ErasureList(erased_file).read())
         write_seen(settings.data_dir / FILE, point_of(log))
         (settings.data_dir / BACKUP_FILE).unlink(missing_ok=True)
+        return Accepted(erased, told)
 
 
 @contextmanager

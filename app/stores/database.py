@@ -103,8 +103,8 @@ UPGRADES: Final[dict[int, tuple[str, ...]]] = {
         "UPDATE mails SET written = rowid",
     ),
     6: (
-        "CREATE INDEX IF NOT EXISTS parties_forgotten ON parties (forgotten_at)"
-        " WHERE forgotten_at IS NOT NULL",
+        """CREATE INDEX IF NOT EXISTS parties_forgotten ON parties (forgotten_at)
+        WHERE forgotten_at IS NOT NULL""",
     ),
 }
 """What each shape changes in the tables of the one before; new tables are simply made.

@@ -13,12 +13,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-import psycopg
-
 from app.settings import Settings
 
-BUSY_TIMEOUT_S: Final = 10.0
-TRIES: Final = 20
+PATIENCE_S: Final = 10.0
+"""How long a reader or writer is waited for."""
 PAUSE_S: Final = 0.1
 
 
@@ -29,32 +27,45 @@ def sweep(settings: Settings) -> bool:
     write-ahead log in use. In PostgreSQL the places are given free, to be overwritten later, and
     its write-ahead log passes: docs/erasure.md says what is its operator's to do.
     """
-    if settings.database_url:
-        with psycopg.connect(settings.database_url, autocommit=True) as database:
-            named = database.execute(
-                "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'people'"
-            )
-            tables = ", ".join(f"people.{name}" for (name,) in named.fetchall())
-            database.execute(f"VACUUM {tables}".encode())
-        return True
-    gone = [rewrite(path) for path in (settings.people_path, settings.search_path)]
-    return all(gone)
+    # An index of words keeps those of a row that went until its parts are joined.
+    join = "INSERT INTO words(words) VALUES('optimize')"
+    searched = rewrite(settings.search_path, join)
+    if not settings.database_url:
+        return rewrite(settings.people_path) and searched
+    _vacuum(settings.database_url)
+    return searched
 
 
-def rewrite(path: Path) -> bool:
-    """Write a SQLite file anew, and empty its write-ahead log; whether that was let go of."""
+def _vacuum(database_url: str) -> None:
+    """Give the places of deleted rows free."""
+    import psycopg  # noqa: PLC0415 - who keeps everything in SQLite does not load the driver
+
+    with psycopg.connect(database_url, autocommit=True) as database:
+        named = database.execute(
+            "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'people'"
+        )
+        tables = ", ".join(f"people.{name}" for (name,) in named.fetchall())
+        database.execute(f"VACUUM {tables}".encode())
+
+
+def rewrite(path: Path, first: str = "", *, patience_s: float = PATIENCE_S) -> bool:
+    """Write a SQLite file anew, and empty its write-ahead log; whether that was let go of.
+
+    `first` is a statement to begin with.
+    """
     if not path.exists():
         return True
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=patience_s, isolation_level=None)
+    until = time.monotonic() + patience_s
     with closing(connection):
         connection.execute("PRAGMA secure_delete = ON")
         try:
-            connection.execute("VACUUM")
-            for _ in range(TRIES):
-                busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-                if not busy:
-                    return True
+            for statement in filter(None, (first, "VACUUM")):
+                connection.execute(statement)
+            while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if time.monotonic() >= until:
+                    return False
                 time.sleep(PAUSE_S)
         except sqlite3.OperationalError:
             return False
-    return False
+    return True

@@ -168,5 +168,5 @@ def decode_live(data: bytes) -> Live:
 def _decoded(decoder: msgspec.json.Decoder[Known], data: bytes) -> Known:
     try:
         return decoder.decode(data)
-    except msgspec.MsgspecError as fault:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
         raise OpeningsError(str(fault)) from fault

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import copy
@@ -40,6 +41,8 @@ SETTLED_MS: Final = 60_000
 
 PAGE: Final = 1_000
 """Events of a stream that are read at once."""
+
+LONGEST_REST_S: Final = 0.5
 
 KEPT_BUNDLES: Final = 64
 _SPACED: Final = 2 + LEAF_BYTES
@@ -110,6 +113,7 @@ class OpeningsPublisher:
         self._bundles: dict[int, bytes] = {}
         self._size = 0
         self._stop = threading.Event()
+        self._rested_at = time.monotonic()
         self.fault = ""
 
     def run(self, stop: threading.Event) -> None:
@@ -158,6 +162,7 @@ class OpeningsPublisher:
 
     def _publish(self, passed: Passed, end: int) -> tuple[int, str]:
         published, faults = 0, []
+        self._rested_at = time.monotonic()
         moved = [stream for stream, _ in self._log.heads(passed.position)]
         for stream in moved:
             if self._stop.is_set():
@@ -296,9 +301,17 @@ class OpeningsPublisher:
         start = place * _SPACED + 2 + POSITION_BYTES
         return bundle[start : start + COMMITMENT_BYTES]
 
+    def _rest(self) -> None:
+        """Leave the interpreter to others for as long as the batch took: after midnight there may
+        be a million openings to make, and pledges come meanwhile.
+        """
+        self._stop.wait(min(time.monotonic() - self._rested_at, LONGEST_REST_S))
+        self._rested_at = time.monotonic()
+
     def _keep(
         self, campaign: str, number: int, entries: int, standing: Standing, openings: list[Opening]
     ) -> None:
+        self._rest()
         batch = Batch(
             campaign,
             number,

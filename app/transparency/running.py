@@ -27,6 +27,9 @@ from projections.views import Views
 LOOK_S: Final = 0.05
 """How often a process that does not sign looks what another one published."""
 
+LATE_MS: Final = 60_000
+"""So long after the last published checkpoint the witnesses are named as what is amiss."""
+
 KNOWN_S: Final = 0.25
 """How old the newest checkpoint may be that is served without asking the store."""
 
@@ -99,6 +102,7 @@ class Transparency:
         self._moved = threading.Condition()
         self._known: SignedCheckpoint | None = None
         self._known_at = float("-inf")
+        self._late = ""
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
         self._follower = LeafFollower(
@@ -173,6 +177,31 @@ class Transparency:
             witnesses=() if self._publisher is None else self._publisher.standing(),
             fault=self.fault,
         )
+
+    def problem(self) -> str:
+        """Why nothing more is signed or published, for people; empty while all is well.
+
+        Perhaps some seconds old: a thread asks once a second, and a request does not wait.
+        """
+        if self.fault or self._elsewhere:
+            return self.fault
+        if not self.quorum:
+            return self.trouble
+        return self._late if self._running else self._lateness()
+
+    def look_after(self) -> None:
+        """See whether the witnesses keep up; what a thread does now and then."""
+        self._late = self._lateness() if self.quorum else ""
+
+    def _lateness(self) -> str:
+        signed, published = self.store.latest_signed(), self.published()
+        if signed is None:
+            return self.trouble
+        since = signed.at - (0 if published is None else published.at)
+        if signed.published or since < LATE_MS:
+            return self.trouble
+        troubles = [each.trouble for each in self.standing().witnesses if each.trouble]
+        return f"too few witnesses cosign: {'; '.join(troubles) or 'they were not asked yet'}"
 
     # --- Waiting ---------------------------------------------------------------------------------
 

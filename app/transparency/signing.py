@@ -57,7 +57,7 @@ def read_signed(path: Path) -> Signed | None:
         return msgspec.json.decode(path.read_bytes(), type=Signed)
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError as fault:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
         raise ForkError(
             f"{path} cannot be read, so that nobody knows what was signed last: {fault}. {RESTORE}"
         ) from fault
@@ -76,6 +76,41 @@ def write_signed(path: Path, signed: Signed) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def require_continued(
+    store: TransparencyStore, path: Path, origin: str, last: int
+) -> tuple[Signed | None, SignedCheckpoint | None] | None:
+    """Compare what was signed, by the file and by the database, with the tree of a log that ends at
+    `last`. Return both; None where the tree has yet to be made so far. Raises ForkError.
+    """
+    kept, known, size = read_signed(path), store.latest_signed(), store.size
+    if kept is not None and kept.origin != origin:
+        raise ForkError(
+            f"{path} is of the transparency log {kept.origin}, not of {origin}: these are not the"
+            " keys of this log, or the file was put here from elsewhere."
+        )
+    said = [(kept.size, kept.root, str(path))] if kept is not None else []
+    if known is not None:
+        said.append((known.size, known.root.hex(), "the database"))
+    for wanted, root, where in said:
+        if wanted > last:
+            raise ForkError(
+                f"A checkpoint of {wanted:,} events was signed ({where}), and the log ends at"
+                f" position {last:,}: events that others have proof of are not in it. {RESTORE}"
+            )
+        if wanted > size:
+            return None
+        try:
+            same = store.root_at(wanted).hex() == root
+        except MissingTileError as fault:
+            raise ForkError(f"The transparency tree is not whole: {fault}. {RESTORE}") from fault
+        if not same:
+            raise ForkError(
+                f"A checkpoint of {wanted:,} events was signed ({where}), and the first"
+                f" {wanted:,} events of the tree are others: signing on would be a fork. {RESTORE}"
+            )
+    return kept, known
 
 
 class Signer:
@@ -112,44 +147,14 @@ class Signer:
 
     def check(self) -> bool:
         """Whether what was signed is a prefix of the tree; False where the tree has yet to be made
-        so far. Raises ForkError.
+        so far. Keeps what was signed and not stored before the end came. Raises ForkError.
         """
-        kept = read_signed(self._path)
-        origin = self._key.verifier.name
-        if kept is not None and kept.origin != origin:
-            raise ForkError(
-                f"{self._path} is of the transparency log {kept.origin}, not of {origin}: these are"
-                " not the keys of this log, or the file was put here from elsewhere."
-            )
-        size = self._store.size
-        known = self._store.latest_signed()
-        said = [(kept.size, bytes.fromhex(kept.root), str(self._path))] if kept else []
-        if known is not None:
-            said.append((known.size, known.root, "the database"))
-        for wanted, root, where in said:
-            if wanted > size:
-                if wanted > (last := self._last()):
-                    raise ForkError(
-                        f"A checkpoint of {wanted:,} events was signed ({where}), and the log ends"
-                        f" at position {last:,}: events that others have proof of are not in it."
-                        f" {RESTORE}"
-                    )
-                return False
-            try:
-                same = self._store.root_at(wanted) == root
-            except MissingTileError as fault:
-                raise ForkError(
-                    f"The transparency tree is not whole: {fault}. {RESTORE}"
-                ) from fault
-            if not same:
-                raise ForkError(
-                    f"A checkpoint of {wanted:,} events was signed ({where}), and the first"
-                    f" {wanted:,} events of the tree are others: signing on would be a fork."
-                    f" {RESTORE}"
-                )
-        self._signed = max((wanted for wanted, _, _ in said), default=-1)
+        found = require_continued(self._store, self._path, self._key.verifier.name, self._last())
+        if found is None:
+            return False
+        kept, known = found
+        self._signed = max(kept.size if kept else -1, known.size if known else -1)
         if kept is not None and (known is None or known.size < kept.size):
-            # It was signed, and the end came before it was stored.
             self._keep(kept.size, bytes.fromhex(kept.root), kept.at)
         elif known is not None and self._publish_at_once and not known.published:
             self._store.publish(known.size, known.note)

@@ -9,6 +9,7 @@ GET  /log/<hash>/forks      pairs of checkpoints that prove that the log lied
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
@@ -21,6 +22,8 @@ from litestar.params import FromPath
 from app.witness.protocol import ADD_CHECKPOINT, LONGEST_REQUEST, SIZE_TYPE, origin_hash
 from app.witness.store import WitnessStoreError
 from app.witness.witness import RefusedError, Witness
+
+_logger = logging.getLogger(__name__)
 
 TEXT: Final = "text/plain; charset=utf-8"
 _FOR_ALL: Final = {
@@ -106,8 +109,13 @@ def _refuse(_: object, fault: HTTPException) -> Response[bytes]:
 
 
 def _not_now(_: object, fault: WitnessStoreError) -> Response[bytes]:
-    del fault  # it names a file of this machine
+    _logger.error("%s", fault)  # for the operator only: it names a file of this machine
     return _answer("the witness cannot write now\n", HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _fault(_: object, fault: Exception) -> Response[bytes]:
+    _logger.error("a request could not be answered", exc_info=fault)
+    return _answer("a fault of the witness\n", HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def create_witness_app(witness: Witness) -> Litestar:
@@ -116,5 +124,11 @@ def create_witness_app(witness: Witness) -> Litestar:
         [add_checkpoint, look, last_checkpoint, forks],
         state=State({"witness": witness}),
         openapi_config=None,
-        exception_handlers={HTTPException: _refuse, WitnessStoreError: _not_now},
+        exception_handlers={
+            HTTPException: _refuse,
+            WitnessStoreError: _not_now,
+            Exception: _fault,
+        },
+        # Who serves the application decides where its log goes.
+        logging_config=None,
     )

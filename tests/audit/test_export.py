@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from app.audit.commands import audit
 from app.audit.export.entries import batches
 from app.audit.export.flat import COLUMNS
-from app.audit.export.wanted import FORMATS, Format
+from app.audit.export.making import export
+from app.audit.export.wanted import FORMATS, Format, Wanted
 from app.audit.export.wording import book_name, decimal_text, tool_name
 from app.audit.reader import AuditLog, CannotAudit
 from app.settings import Settings
@@ -213,6 +214,18 @@ def test_an_empty_past_is_written_too(books: Books) -> None:
         assert books.export(format_, at="2020-01-01").exists()
 
 
+@pytest.mark.parametrize("at", [None, "40"])
+def test_progress_comes_to_its_end(books: Books, at: str | None) -> None:
+    """It only grows, through a replay, too, until all is done."""
+    told: list[tuple[int, int]] = []
+    wanted = Wanted("hledger", (), at, str(books.folder))
+    export(books.log, books.views, wanted, lambda done, total: told.append((done, total)))
+    total = 55 if at is None else 80
+    assert told == sorted(told)
+    assert {each for _, each in told} == {total}
+    assert told[-1] == (total, total)
+
+
 # --- Where to ------------------------------------------------------------------------------------
 
 
@@ -306,8 +319,12 @@ def test_nothing_is_slipped_in(books_in_files: Books) -> None:
     asked = ("--format", "beancount", "--at", "55")
     for statement, was in (
         ("UPDATE campaigns SET currency = 'X~0'", "There is no currency"),
-        ("UPDATE journal_accounts SET currency = 'X~0'", "There is no currency"),
+        (
+            "UPDATE journal_accounts SET currency = 'X~0' WHERE balance_minor = 2473",
+            "There is no currency",
+        ),
         ("UPDATE journal_accounts SET name = name || char(10)", "is no word, id or code"),
+        ("UPDATE journal_entries SET at = 1 << 60", "is in no calendar"),
     ):
         untouched = books.views.read_bytes()
         books.tamper_with_views(statement)
@@ -317,7 +334,7 @@ def test_nothing_is_slipped_in(books_in_files: Books) -> None:
     for row in rows:
         if row.tag == "pledge.refunded.v1":
             field = row.body.partition(b'"refund_id":"')[2][:36]
-            books.set_body(row.position, row.body.replace(field, b'x\\n; "'))
+            books.set_body(row.position, row.body.replace(field, b"a b ; c"))
     refused = run(books, "--format", "csv")
     assert (refused.exit_code, "position 27: an id" in refused.stderr) == (2, True)
 

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import pytest
 
+from domain.events import SubjectErased
 from tests.audit.export_stage import Books, checked, three_currencies
 from tests.projections.history import History
 
@@ -38,6 +39,27 @@ def test_the_story_is_clean(books: Books, tool: Tool) -> None:
     for tag in ("dispute.lost", "payout.returned", "debt.written_off", "discrepancy.resolved"):
         assert f"{tag}.v1" in text
     assert re.search(r"Clearing\b.* -3688 ", text), "an account below zero"
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_an_erased_person_changes_nothing(tmp_path: Path, database_url: str, tool: Tool) -> None:
+    """Facts that are of no campaign move no money: live views and those made anew pass them by."""
+    story = three_currencies()
+    erased = SubjectErased(
+        stream=f"subject:{story.new_id()}",
+        version=1,
+        at=story.at,
+        by=story.staff,
+        command_id=story.new_id(),
+        channel="",
+    )
+    story.log.append([erased])
+    books = Books(tmp_path, database_url, story)
+    path = books.export(tool)
+    assert checked(path) == ""
+    assert "stood at position 56" in path.read_text()
+    books.views.unlink()
+    assert checked(books.export(tool, at="56")) == ""
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -203,6 +204,20 @@ def test_an_empty_log_and_none(published: Shown, tmp_path: Path) -> None:
     assert run(tmp_path / "nowhere").exit_code == 2
 
 
+def test_the_documented_lines_check_an_opening(
+    made: Lives, published: Shown, tmp_path: Path
+) -> None:
+    """What the docs show in four lines opens every leaf, and none that was changed."""
+    page = Path(__file__).parents[2] / "docs/auditing-from-outside.md"
+    (lines,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    names = {"mirror": published.write(tmp_path / "public"), "campaign": made.running}
+    exec(lines, dict(names))  # noqa: S102 - our own page
+    published.change_opening(made.running, 1, 9, '"pledged",100', '"pledged",900')
+    published.write(tmp_path / "public")
+    with pytest.raises(AssertionError):
+        exec(lines, dict(names))  # noqa: S102 - the same
+
+
 # --- Cheating ------------------------------------------------------------------------------------
 
 
@@ -330,7 +345,8 @@ def test_somebody_elses_signature(published: Shown, tmp_path: Path) -> None:
     cheat = Shown(other, published.leaves, published.batches, published.live)
     folder = cheat.write(tmp_path / "public")
     found = told(folder, "--key", vkey(published))
-    assert "is not signed by" in found["checkpoint"]
+    assert {rule for rule, _, _, _ in findings(found)} == {"key", "checkpoint"}
+    assert any("is not signed by" in sentence for _, _, _, sentence in findings(found))
     assert run(folder, "--key", vkey(published)).exit_code == 1
 
 

@@ -41,10 +41,15 @@ async def test_a_bare_database_is_refused(bare: Settings) -> None:
 @pytest.mark.postgres
 async def test_migrating_makes_it_once(bare: Settings) -> None:
     """The first time everything is made, the second time nothing; then it opens."""
-    assert migrate_stores(bare) == ["schema people: made, shape 6", "schema work: made, shape 1"]
+    assert migrate_stores(bare) == [
+        "schema people: made, shape 6",
+        "schema work: made, shape 1",
+        "schema transparency: made, shape 1",
+    ]
     assert migrate_stores(bare) == [
         "schema people: has shape 6, nothing to do",
         "schema work: has shape 1, nothing to do",
+        "schema transparency: has shape 1, nothing to do",
     ]
     await (await open_people(bare)).dispose()
     open_people_sync(bare).dispose()
@@ -59,9 +64,10 @@ def test_several_may_migrate_at_once(bare: Settings) -> None:
     said = [sentence for part in done for sentence in part]
     assert sorted(sentence for sentence in said if "made" in sentence) == [
         "schema people: made, shape 6",
+        "schema transparency: made, shape 1",
         "schema work: made, shape 1",
     ]
-    assert sum("nothing to do" in sentence for sentence in said) == 14
+    assert sum("nothing to do" in sentence for sentence in said) == 21
 
 
 @pytest.mark.postgres
@@ -129,7 +135,11 @@ async def test_an_older_file_keeps_the_order_of_its_mails(tmp_path: Path) -> Non
 def test_files_say_what_was_done(tmp_path: Path) -> None:
     """The same words for files, which would have upgraded themselves."""
     settings = settings_in(tmp_path)
-    assert migrate_stores(settings) == ["people.db: made, shape 6", "work.db: made, shape 1"]
+    assert migrate_stores(settings) == [
+        "people.db: made, shape 6",
+        "work.db: made, shape 1",
+        "transparency.db: made, shape 1",
+    ]
     for path, shape in ((settings.people_path, 3), (settings.work_path, 99)):
         with closing(sqlite3.connect(path)) as connection:
             if shape == 3:
@@ -138,8 +148,10 @@ def test_files_say_what_was_done(tmp_path: Path) -> None:
     assert migrate_stores(settings) == [
         "people.db: from shape 3 to 6",
         "work.db: made anew, from shape 99 to 1",
+        "transparency.db: has shape 1, nothing to do",
     ]
     assert migrate_stores(settings) == [
         "people.db: has shape 6, nothing to do",
         "work.db: has shape 1, nothing to do",
+        "transparency.db: has shape 1, nothing to do",
     ]

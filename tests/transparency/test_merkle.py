@@ -17,6 +17,7 @@ from app.transparency.merkle import (
     consistency_proof,
     inclusion_proof,
     leaf_hash,
+    node_hash,
     root_at,
     root_of,
     root_of_tile,
@@ -131,6 +132,30 @@ def test_a_changed_proof_proves_nothing(size: int) -> None:
         for wrong in mutations(consistency_proof(TREE, old, size)):
             with pytest.raises(ProofError):
                 verify_consistency(old, size, root_at(TREE, old), root, wrong)
+
+
+def test_a_proof_is_as_long_as_its_tree_is_high() -> None:
+    """Hashes that do lead to the stated roots, but from another height, are no proof."""
+    one, two, three, four = hashes()[:4]
+    both = node_hash(one, two)
+    for index, size, proof, root in (
+        (0, 4, [two], both),
+        (0, 1, [two], node_hash(two, one)),
+        (0, 1, [two], both),
+        (0, 2, [two, three], node_hash(three, both)),
+        (0, 2, [two, three], node_hash(both, three)),
+    ):
+        with pytest.raises(ProofError, match=r"inclusion proof is too (long|short)"):
+            verify_inclusion(one, index, size, proof, root)
+    proof = [three, four, both]
+    old_root, root = root_at(TREE, 3), root_at(TREE, 4)
+    verify_consistency(3, 4, old_root, root, proof)
+    with pytest.raises(ProofError, match="consistency proof is too short"):
+        verify_consistency(3, 8, old_root, root, proof)
+    with pytest.raises(ProofError, match="consistency proof is too short"):
+        verify_consistency(2, 4, both, both, [])
+    with pytest.raises(ProofError, match="consistency proof is too long"):
+        verify_consistency(*(3, 4, node_hash(one, old_root), node_hash(one, root)), [*proof, one])
 
 
 def test_another_history_is_not_consistent() -> None:

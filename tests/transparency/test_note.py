@@ -79,7 +79,10 @@ def test_a_cosignature_vouches_for_its_time() -> None:
     line = parse_signature_line(WITNESS.sign(TEXT, 1_700_000_000).removesuffix("\n"))
     assert line.signature[:8] == (1_700_000_000).to_bytes(8, "big")
     key = WITNESS.verifier
+    late = 1 << 63
+    by_itself = WITNESS._secret.sign(f"cosignature/v1\ntime {late}\n{TEXT}".encode())
     for wrong in (
+        late.to_bytes(8, "big") + by_itself,
         (1_700_000_001).to_bytes(8, "big") + line.signature[8:],
         (1 << 63).to_bytes(8, "big") + line.signature[8:],
         line.signature[8:],

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
+from app.transparency.merkle import leaf_hash
 from app.transparency.note import VerifierKey
-from app.transparency.receipt_check import Verdict, check_receipt, read_receipt
+from app.transparency.receipt_check import Verdict, check_receipt, leaf_of, read_receipt
 from app.transparency.receipt_extra import ExtraError, parse_extra
 from domain.events import EVENT_TYPES
 from tests.transparency.receipt_making import (
     GOLDEN,
     LOG,
     OTHER_LOG,
+    PLACE,
     TOLD_TAGS,
     WITNESSES,
     Case,
@@ -106,6 +110,16 @@ def test_extra_has_one_encoding() -> None:
         turned = msgspec.json.encode(dict(reversed(said.items())))
         with pytest.raises(ExtraError):
             parse_extra(turned)
+
+
+def test_the_example_in_the_docs_is_right() -> None:
+    """`docs/formats.md` shows an `extra` in full and the leaf hash that it makes."""
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
+    extra = short_of(opening((GOLDEN / "pledge.made.v1.json").read_bytes()))
+    assert f"\n{extra.encode().decode()}\n" in page
+    assert f"leaf hash  {leaf_hash(leaf_of(PLACE + 1, extra).encode()).hex()}\n" in page
+    for tag in TOLD_TAGS:
+        assert f"`{tag}`" in page
 
 
 def test_showing_needs_no_key_and_claims_nothing() -> None:

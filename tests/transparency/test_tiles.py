@@ -59,6 +59,8 @@ def test_paths_are_spelled_as_specified(path: str, tile: TilePath) -> None:
         "tile/0/x001",
         "tile/0/000.p/0",
         "tile/0/000.p/256",
+        "tile/0/000.p/257",
+        "tile/0/000.p/999",
         "tile/0/000.p/01",
         "tile/0/000.p/",
         "tile/0/000.p",

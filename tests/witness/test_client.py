@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -140,6 +141,36 @@ def test_a_fork_is_refused_in_plain_words(url: str, client: WitnessClient) -> No
         with pytest.raises(WitnessRefusedError, match="does not begin with the one it cosigned"):
             one.cosign(note_of(fork, 400), fork, 400, 20)
         one.close()
+
+
+def test_of_many_at_once_one_history_is_cosigned(url: str, witness: Witness) -> None:
+    """Eight clients with four histories ask at the same moment, again and again."""
+    begin = threading.Barrier(8)
+
+    def ask(number: int) -> list[tuple[int, int]]:
+        tiles, got = history(0, number // 2), []
+        client = WitnessClient(url, KEY.verifier)
+        begin.wait(20)
+        for size in range(1, 12):
+            try:
+                line = client.cosign(note_of(tiles, size), tiles, size, 30)
+            except WitnessRefusedError:
+                continue
+            except WitnessUnreachableError as fault:
+                assert "another size each time" in str(fault)  # noqa: PT017 - nothing else may be
+                continue
+            if line:
+                check_line(tiles, size, line)
+                got.append((size, number // 2))
+        client.close()
+        return got
+
+    with ThreadPoolExecutor(8) as pool:
+        cosigned = {one for got in pool.map(ask, range(8)) for one in got}
+    assert len({number for _, number in cosigned}) == 1
+    seen = witness.store.seen(ORIGIN)
+    assert seen is not None
+    assert seen.size == max(size for size, _ in cosigned)
 
 
 def test_a_witness_of_others_refuses(url: str, client: WitnessClient) -> None:

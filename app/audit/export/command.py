@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from contextlib import nullcontext
 
 import click
 import msgspec
@@ -10,6 +12,7 @@ import msgspec
 from app.audit.commanding import AT, Options, log_of, progress_bar, told
 from app.audit.export.files import STANDARD_OUTPUT
 from app.audit.export.wanted import FORMATS, Format, Wanted
+from app.audit.progress import unseen
 
 
 @click.command("export")
@@ -46,7 +49,8 @@ def export_books(
     if options.json and out == STANDARD_OUTPUT:
         raise click.UsageError("--json prints its object on standard output: give --out FILE.")
     began = time.perf_counter()
-    with progress_bar("Exporting") as progress:
+    shown = out == STANDARD_OUTPUT and sys.stdout.isatty()
+    with nullcontext(unseen) if shown else progress_bar("Exporting") as progress:
         wanted = Wanted(format_, campaigns, moment, out, force)
         place = log_of(options.settings), options.settings.views_path
         done = export(*place, wanted, progress)

@@ -26,7 +26,9 @@ from projections.runner import LASTING, Follower
 
 
 class _Form(NamedTuple):
-    """How a format is written, into a file of which name; whether balances of views end it."""
+    """How a format is written, and into a file of which name; whether balances of views end it, and
+    whether its writer goes back in the file.
+    """
 
     write: Callable[[Contents, BinaryIO], None]
     name: str

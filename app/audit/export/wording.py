@@ -75,11 +75,17 @@ def _require(currency: str) -> None:
 
 
 def day_text(at: int) -> str:
-    """The UTC day of a time in ms: `2026-05-03`."""
+    """The UTC day of a time in ms: `2026-05-03`. Raises CannotAudit where the calendar ends."""
     return _day_text(day_of(at))
+
+
+@lru_cache(maxsize=4_096)
+def _day_text(day: int) -> str:
+    try:
+        return iso_day(day)
+    except (OverflowError, ValueError) as fault:
+        raise CannotAudit(f"Day {day:,} after 1970 is in no calendar.") from fault
 
 
 time_text: Final = lru_cache(maxsize=4_096)(wording.time_text)
 """A time in ms as ISO 8601 with milliseconds, UTC: `2026-05-03T10:00:00.000Z`."""
-
-_day_text: Final = lru_cache(maxsize=4_096)(iso_day)

@@ -84,12 +84,7 @@ async def delete_data(request: PageRequest, site: NamedDependency[Site]) -> Resp
     account = await account_of(site, visitor)
     if form.get("typed", "").strip().lower() != account.mail:
         return await _page(site, visitor, typed=form.get("typed", ""), fault="typed")
-    stores, at = site.platform.stores, site.platform.clock()
-    for party in visitor.parties:
-        for key in await stores.keys.of_owner(party):
-            # Also in the memory of this process, before the row is gone.
-            await stores.keys.revoke(key.id, at=at)
-    await stores.erasure.erase(visitor.parties, account.mail, at=at)
+    await site.platform.erase_person(visitor.parties, account.mail)
     return site.page("accounts/gone.html")
 
 

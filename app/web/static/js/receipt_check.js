@@ -475,7 +475,10 @@ function prepare(root) {
     put("witnesses", facts.witnesses?.map((one) => `${one.name} (${timeOf(one.at)})`).join(", "));
   }
 
-  file.addEventListener("change", () => take(file.files[0]));
+  file.addEventListener("change", () => {
+    take(file.files[0]);
+    file.value = ""; // so that the same file, changed, can be chosen again
+  });
   button.addEventListener("click", check);
   for (const name of ["dragenter", "dragover"]) {
     drop.addEventListener(name, (event) => {
