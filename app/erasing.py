@@ -209,7 +209,14 @@ class Erasing:
         for parties, mail in back:
             await self._erasure.erase(parties, mail, at=self._clock())
         again = {party for parties, _ in back for party in parties}
-        unsaid = await asyncio.to_thread(_unsaid, self._log, known)
+        places = await asyncio.to_thread(_places, self._log, known)
+        noted = [
+            msgspec.structs.replace(known[party], position=place)
+            for party, place in places.items()
+            if place not in (None, known[party].position)
+        ]
+        await asyncio.to_thread(self.list.put, noted)
+        unsaid = {party for party, place in places.items() if place is None}
         await self._record({party: known[party].at for party in unsaid | again}, BY)
         return len(unsaid | again)
 
@@ -253,20 +260,20 @@ class Erasing:
         return gone
 
 
-def _unsaid(log: Facts, known: Mapping[str, Erased]) -> set[str]:
-    """Those of whom the log does not say that they were erased.
+def _places(log: Facts, known: Mapping[str, Erased]) -> dict[str, int | None]:
+    """Where the log says of parties that they were erased; None where it does not.
 
-    Each is looked up but where the log is plainly the one in which it was noted: where it is as
-    long, and has the newest of them in its place.
+    Who was noted is not looked up where the log is plainly the one in which that was: where it is
+    as long, and has the newest of them in its place.
     """
     newest = max(known.values(), key=lambda entry: entry.position, default=None)
     if newest is None:
-        return set()
+        return {}
     is_same = 0 < newest.position <= log.last()[0] and (
         log.position_of(SUBJECT + newest.party, 1) == newest.position
     )
     return {
-        party
+        party: log.position_of(SUBJECT + party, 1)
         for party, entry in known.items()
-        if not (is_same and entry.position) and log.position_of(SUBJECT + party, 1) is None
+        if not (is_same and entry.position)
     }

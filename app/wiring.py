@@ -75,11 +75,11 @@ from app.stores.sessions import Sessions
 from app.stores.shown_names import ShownNames
 from app.stores.staff_acts import StaffActs
 from app.transparency.leaf import Salts
-from app.transparency.looking_up import Backers
+from app.transparency.looking_up import Backers, Subjects
 from app.transparency.openings_store import OpeningsStore
 from app.transparency.publishing_openings import OpeningsPublisher
 from app.transparency.receipts import Receipts
-from app.transparency.running import Transparency
+from app.transparency.running import Transparency, open_tree
 from domain.state import Campaign
 from projections.rebuild import rebuild
 from projections.runner import Follower, StaleViewsError
@@ -159,7 +159,8 @@ class Platform:
         self.log = open_log(settings.database_url, settings.log_path, hooks)
         try:
             require_same_log(settings.data_dir, self.log)
-        except ForkedLogError:
+            stored_tree = open_tree(settings, self.log.log_id)
+        except BaseException:
             self.log.close()
             raise
         self.fork = ""
@@ -214,26 +215,26 @@ class Platform:
         )
         self._turn = FollowTurn(settings.database_url, self.log.log_id)
         self.party_keys = PartyKeys(self._people_sync, load_master(settings))
-        party_keys = PartyKeys(self._people_sync, load_master(settings))
+        backers = Backers(self.views, self.log.log_id)
         self.transparency = Transparency(
             settings,
+            stored_tree,
             self.log,
             self._tail,
-            self.views,
-            self.party_keys,
+            Subjects(backers, self.party_keys),
             clock=clock,
             may_follow=self._turn.is_ours,
             elsewhere=role == "web",
         )
         tree, secret = self.transparency.store, self.transparency.keys.log_secret
-        self.receipts = Receipts(self.log, tree, secret, party_keys.of)
+        self.receipts = Receipts(self.log, tree, secret, self.party_keys.of)
         self.openings = OpeningsStore(self.transparency.store.engine)
         self.opener = OpeningsPublisher(
             self.log,
             self.transparency.store,
             self.openings,
             Salts(self.transparency.keys.log_secret),
-            backers=Backers(self.views, self.log.log_id).of,
+            backers=backers.of,
             clock=clock,
             may_follow=self._turn.is_ours,
         )

@@ -117,11 +117,22 @@ def command(settings: Settings, *arguments: str) -> tuple[list[str], dict[str, s
     return [*program, "--data", str(settings.data_dir), *arguments], environment
 
 
+WITHOUT_TREE: Final = """
+from app.cli import main
+from app.transparency.running import Transparency
+Transparency.start = lambda self: None
+main()"""
+"""A program like `tributary`, but that it follows and signs no transparency log: what the log costs
+is measured by leaving it out."""
+
+
 @contextmanager
-def serving(site: Site, *options: str) -> Iterator[Processes]:
+def serving(site: Site, *options: str, with_tree: bool = True) -> Iterator[Processes]:
     """Run `tributary serve` until the end of the block. Raises NotServingError."""
     settings = site.settings
     line, environment = command(settings, "serve", "--port", str(settings.port), *options)
+    if not with_tree:
+        line[line.index("-c") + 1] = WITHOUT_TREE
     output = settings.data_dir / "server.txt"
     with output.open("wb") as file:
         server = subprocess.Popen(
@@ -217,7 +228,7 @@ def _backends(database_url: str) -> list[int]:
 class Followers:
     """Up to where each follower has read the log, by its own checkpoint on the disk."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, with_tree: bool = False) -> None:
         self._open = ExitStack()
         self._reads: dict[str, Callable[[], int]] = {}
         views = "SELECT min(position) FROM checkpoints"
@@ -225,15 +236,20 @@ class Followers:
         self._reads["search"] = self._sqlite(settings.search_path, "SELECT position FROM about")
         work = "SELECT min(position) FROM {}checkpoints"
         mail = "SELECT min(position) FROM {}mail_news"
+        tree = "SELECT min(size) FROM {}trees"
         if settings.database_url:
             shared = self._open.enter_context(
                 psycopg.connect(settings.database_url, autocommit=True)
             )
             self._reads["processes"] = _postgres(shared, work.format("work."))
             self._reads["mail"] = _postgres(shared, mail.format("people."))
+            if with_tree:
+                self._reads["tree"] = _postgres(shared, tree.format("transparency."))
         else:
             self._reads["processes"] = self._sqlite(settings.work_path, work.format(""))
             self._reads["mail"] = self._sqlite(settings.people_path, mail.format(""))
+            if with_tree:
+                self._reads["tree"] = self._sqlite(settings.transparency_path, tree.format(""))
 
     def positions(self) -> dict[str, int]:
         """The position of each."""

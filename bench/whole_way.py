@@ -1,17 +1,18 @@
 """The whole way: batches over HTTP into a real `tributary serve`, until every view has them.
 
     python -m bench.whole_way [--quick] [--json FILE] [--rate N] [--seconds N] [--store SQLite]
-                              [--methods] [--verify]
+                              [--methods] [--verify] [--without-tree]
 
 In the measured path: HTTP, the key, reading and validating each line, the rules, encoding, hashing
 by the log's bytes, the durable commit, the answer for each line; and every follower (views with
-journal and ledger, search, processes, mail) up to its own checkpoint. The data directory is new,
+journal and ledger, search, processes, mail, transparency tree) up to its own checkpoint. The data directory is new,
 with 1,000 live all-or-nothing campaigns; the load is a process of its own whose bodies are made
 before, and what it uses of a core is told. Afterwards the log and the views are counted.
 
 First the rate that was asked, 38,000 a second, is tried for some seconds, then less and less of it
 until all followers are level within a second of the last answer; that rate is held three times on
 the same log.
+`--without-tree` follows and signs no transparency log: what that costs is the difference.
 `--methods` names a payment method in each line (of 1,000 backers), `--verify` audits the log.
 """
 
@@ -158,6 +159,7 @@ class Plan(Struct, frozen=True):
     probe_s: float
     methods: bool
     verify: bool
+    with_tree: bool
 
 
 def measure_store(store: Store, plan: Plan) -> Iterator[Result]:
@@ -166,8 +168,8 @@ def measure_store(store: Store, plan: Plan) -> Iterator[Result]:
     with database(store) as url, directory() as folder:
         site = furnish(folder, url, plan.campaigns, BACKERS if plan.methods else 0)
         with (
-            serving(site) as processes,
-            closing(Followers(site.settings)) as followers,
+            serving(site, with_tree=plan.with_tree) as processes,
+            closing(Followers(site.settings, with_tree=plan.with_tree)) as followers,
             loading(site) as loader,
         ):
             stand = Stand(site, processes, followers, loader, methods=plan.methods)
@@ -211,6 +213,7 @@ def measure(asked: argparse.Namespace) -> Iterator[Result]:
         probe_s=PROBE_S,
         methods=asked.methods,
         verify=asked.verify,
+        with_tree=not asked.without_tree,
     )
     if asked.quick:
         small = {"rate": 5_000.0, "seconds": 2.0, "runs": 1, "campaigns": 50, "probe_s": 0.0}
@@ -230,6 +233,7 @@ def main() -> None:
     parser.add_argument("--store", choices=STORES)
     parser.add_argument("--methods", action="store_true", help="name a payment method in each line")
     parser.add_argument("--verify", action="store_true", help="audit the log of the last run")
+    parser.add_argument("--without-tree", action="store_true", help="leave the tree out")
     asked = parser.parse_args()
     publish(measure(asked), asked, "whole_way")
 

@@ -14,6 +14,7 @@ from app.cli import main
 from app.settings import load_settings
 from app.stores.channels import Channel, Channels
 from app.stores.database import open_people
+from app.stores.people import People
 from domain.terms import Terms
 
 CHANNEL = "6d1f1c0e-6f0b-4d55-9d3c-0a5f8f2f1a11"
@@ -107,3 +108,58 @@ def test_a_key_can_be_for_one_channel(data: Path) -> None:
     assert listed["expires_at"] - listed["created_at"] == 3 * 86_400_000
     assert token not in run(data, "keys", "list").output
     assert listed["id"] in run(data, "keys", "list").output
+
+
+# --- Erasing -------------------------------------------------------------------------------------
+
+
+def test_a_person_is_erased_by_address(data: Path) -> None:
+    """What goes and stays is said first; a no changes nothing; afterwards nobody has the address.
+
+    Without a server, and all traces go at once.
+    """
+    party = grant(data, "one@example.org", "Riverside", "staff")["party"]
+    result = CliRunner().invoke(
+        main, ["--data", str(data), "people", "erase", "One@example.org"], input="n\n"
+    )
+    assert result.exit_code == 1
+    for said in (party, "1 in accounts", "What stays, and why:", "Pledges that stand"):
+        assert said in result.output
+    assert answer(data, "people", "erased") == []
+    done = answer(data, "people", "erase", "one@example.org", "--yes")
+    assert done == {"parties": [party], "positions": {party: 1}, "swept": True}
+    (listed,) = answer(data, "people", "erased")
+    assert (listed["party"], listed["position"], listed["swept"]) == (party, 1, True)
+    assert answer(data, "people", "list") == []
+    again = run(data, "people", "erase", "one@example.org", "--yes")
+    assert "Nobody here has the address" in again.output
+    assert b"one@example.org" not in b"".join(
+        path.read_bytes() for path in data.rglob("*") if path.is_file()
+    )
+
+
+def test_a_person_is_erased_by_id(data: Path) -> None:
+    """Again as often as one likes; an unknown id is said to be."""
+    party = grant(data, "one@example.org", "Riverside", "staff")["party"]
+    for _ in range(2):
+        done = answer(data, "people", "erase", party, "--yes")
+        assert done["positions"] == {party: 1}
+    unknown = run(data, "people", "erase", CHANNEL, "--yes")
+    assert "Nobody here has the id" in unknown.output
+
+
+def test_who_only_gave_the_address_stays(data: Path) -> None:
+    """Ids that never proved it lose it, and are not erased."""
+    party = grant(data, "one@example.org", "Riverside", "staff")["party"]
+
+    async def pledge_with_it() -> str:
+        engine = await open_people(load_settings({}, data_dir=data))
+        try:
+            return await People(engine).add_person("backer", mail="one@example.org", at=1)
+        finally:
+            await engine.dispose()
+
+    other = asyncio.run(pledge_with_it())
+    result = run(data, "people", "erase", "one@example.org", "--yes")
+    assert f"they lose it, and stay:\n  {other}" in result.output
+    assert [entry["party"] for entry in answer(data, "people", "erased")] == [party]

@@ -64,14 +64,21 @@ def _leaves(log: sqlite3.Connection, place: TreePlace) -> tuple[list[bytes], int
         elif isinstance(event, e.CampaignLaunched):
             currencies[event.stream] = event.currency
     parties = [_party(event, backers) for _, event, _ in rows]
-    ask = keys_of(place)
-    keys = ask({party for party in parties if party}) if ask is not None else {}
+    keys = _keys(place, {party for party in parties if party})
     salts = Salts(place.log_secret)
     made = [
         _leaf(salts, row, party, keys, currencies.get(row[1].stream, "")).encode()
         for row, party in zip(rows, parties, strict=True)
     ]
     return made, rows[-1][1].at if rows else 0
+
+
+def _keys(place: TreePlace, parties: set[str]) -> Mapping[str, bytes | None]:
+    people = keys_of(place)
+    if people is None:
+        return {}
+    with closing(people):
+        return people.of(parties)
 
 
 def _party(event: e.Event, backers: Mapping[tuple[str, int], str]) -> str:

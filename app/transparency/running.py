@@ -15,14 +15,13 @@ from app.keys import Keys, fingerprint, load_keys
 from app.log.ports import LogRow
 from app.settings import Settings
 from app.transparency.follower import LeafFollower
-from app.transparency.looking_up import Backers, KeysOf, Subjects, ViewsBehindError
+from app.transparency.looking_up import Subjects, ViewsBehindError
 from app.transparency.note import VerifierKey
 from app.transparency.publishing import Publisher, WitnessStanding
 from app.transparency.signing import ForkError, Signer
 from app.transparency.store import SignedCheckpoint, TransparencyStore, Tree, open_transparency
 from app.witness.client import clients_of
 from projections.reading import Facts
-from projections.views import Views
 
 LOOK_S: Final = 0.05
 """How often a process that does not sign looks what another one published."""
@@ -68,32 +67,53 @@ class TreeStanding(Struct, frozen=True, kw_only=True):
     fault: str = ""
 
 
+class OpenTree(Struct, frozen=True):
+    """A log's stored tree, and the keys that it goes on with."""
+
+    store: TransparencyStore
+    keys: Keys
+    tree: Tree
+
+
+def open_tree(settings: Settings, log_id: str) -> OpenTree:
+    """Open the tree of a log, begun where there is none.
+
+    Raises SettingsError for keys that cannot be used, OtherTreeError for those that are not the
+    stored tree's, and what opening a store raises.
+    """
+    store = open_transparency(settings)
+    try:
+        known = store.tree()
+        # What is missing of a tree that was begun is to be brought back, not made anew.
+        keys = load_keys(settings, "" if known is None else known.origin, make=known is None)
+        vkey = keys.signing.verifier.encode()
+        tree = store.begin(log_id, keys.origin, vkey, fingerprint(keys.log_secret))
+    except BaseException:
+        store.close()
+        raise
+    return OpenTree(store, keys, tree)
+
+
 class Transparency:
     """The open transparency log of a platform.
 
     `elsewhere`: another process follows and signs, this one only reads. `may_follow` says whether
-    it is for this machine to do so. Raises SettingsError for keys that cannot be used and
-    OtherTreeError for keys that are not those of the stored tree.
+    it is for this machine to do so.
     """
 
     def __init__(
         self,
         settings: Settings,
+        opened: OpenTree,
         log: Log,
         facts: Facts,
-        views: Views,
-        party_keys: KeysOf,
+        subjects: Subjects,
         *,
         clock: Callable[[], int],
         may_follow: Callable[[], bool],
         elsewhere: bool,
     ) -> None:
-        self.store = open_transparency(settings)
-        try:
-            self.keys, self.tree = _begin(settings, self.store, log.log_id)
-        except BaseException:
-            self.store.close()
-            raise
+        self.store, self.keys, self.tree = opened.store, opened.keys, opened.tree
         self.quorum = settings.witness_quorum
         self._elsewhere = elsewhere
         self._may_follow = may_follow
@@ -110,7 +130,7 @@ class Transparency:
             facts,
             self.store,
             self.keys.log_secret,
-            Subjects(Backers(views, log.log_id), party_keys),
+            subjects,
             may_follow=may_follow,
             told=self._tell,
         )
@@ -309,13 +329,3 @@ class Transparency:
         if self._publisher is not None:
             self._publisher.close()
         self.store.close()
-
-
-def _begin(settings: Settings, store: TransparencyStore, log_id: str) -> tuple[Keys, Tree]:
-    """The keys of the stored tree, or the tree's beginning with these keys."""
-    known = store.tree()
-    # What is missing of a tree that was begun is to be brought back, not made anew.
-    origin = "" if known is None else known.origin
-    keys = load_keys(settings, origin, make=known is None)
-    vkey = keys.signing.verifier.encode()
-    return keys, store.begin(log_id, keys.origin, vkey, fingerprint(keys.log_secret))

@@ -232,6 +232,16 @@ def test_a_raised_claim(made: Lives, published: Shown, tmp_path: Path) -> None:
     assert sentence.startswith(f"Batch 1 claims charged {claimed + 1:,}")
 
 
+def test_a_claim_that_stays_raised(made: Lives, published: Shown, tmp_path: Path) -> None:
+    """Raised from a batch on, it is blamed on that batch and not on all that follow."""
+    for number, batch in enumerate(published.batches[made.paid], 1):
+        published.change_claim(made.paid, number, charged=batch.totals.charged + 1)
+    ((rule, _, _, sentence),) = findings(told(published.write(tmp_path / "public")))
+    assert rule == "totals"
+    assert sentence.startswith("Batch 1 claims charged")
+    assert len(published.batches[made.paid]) > 1
+
+
 @pytest.mark.parametrize("place", [0, 3, -1])
 def test_an_opening_is_left_out(made: Lives, published: Shown, tmp_path: Path, place: int) -> None:
     """Wherever it is missing, there are fewer than are listed, or the claims are of more."""

@@ -53,6 +53,8 @@ def machine(stage: Stage, folder: Path) -> Stage:
     folder.mkdir()
     for own in ("secret", "test_bank.db"):
         shutil.copy(stage.settings.data_dir / own, folder / own)
+    # Persons' keys are wrapped by one master key, wherever they are read.
+    shutil.copytree(stage.settings.keys_dir, folder / "keys")
     settings = msgspec.structs.replace(stage.settings, data_dir=folder, port=free_port())
     return msgspec.structs.replace(stage, settings=settings)
 

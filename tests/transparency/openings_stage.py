@@ -9,11 +9,11 @@ from pathlib import Path
 from app.engine import Engine, PlatformDecider
 from app.following.tail import tail_of
 from app.transparency.leaf import Salts
-from app.transparency.looking_up import Backers
+from app.transparency.looking_up import Backers, Subjects
 from app.transparency.openings import Batch, decode_batch
 from app.transparency.openings_store import OpeningsStore
 from app.transparency.publishing_openings import OpeningsPublisher
-from app.transparency.running import Transparency
+from app.transparency.running import Transparency, open_tree
 from domain.terms import DAY_MS
 from projections.runner import Follower
 from projections.views import Views
@@ -41,10 +41,10 @@ class Opened(World):
         self._follower = Follower(self.log.read, self.views, log_id=self.log.log_id)
         self.transparency = Transparency(
             self.settings,
+            open_tree(self.settings, self.log.log_id),
             self.log,
             tail_of(self.log, with_bodies=True),
-            self.views,
-            _NoKeys(),
+            Subjects(Backers(self.views, self.log.log_id), _NoKeys()),
             clock=lambda: self.now,
             may_follow=lambda: True,
             elsewhere=False,

@@ -83,21 +83,33 @@ def test_five_backers_are_waited_for(world: Opened) -> None:
 
 
 def test_five_pledges_of_one_backer_are_not_five_backers(world: Opened) -> None:
-    """Who pledges five times is one; and so is who pledged earlier and is charged now."""
+    """Who pledges five times is one, and is one again when the five are charged."""
     campaign, backer = world.launch(), "11111111-1111-4111-8111-111111111111"
-    for amount in (100, 200, 300, 400, 500):
+    for number in range(5):
         world.do(
             c.MakePledge,
             campaign,
             f"backer:{backer}",
-            pledge_id=_id(amount),
+            pledge_id=_id(number),
             backer=backer,
-            amount_minor=amount,
+            amount_minor=1_000,
             currency="BRL",
             choices=(),
-            payment_method=_id(amount + 1),
+            payment_method=_id(number),
         )
     assert world.day_passes() == 0
+    for _ in range(4):
+        world.pledge(campaign, 2_000)
+    assert world.day_passes() == 1
+    world.now += 31 * DAY_MS
+    world.do(c.CloseCampaign, campaign)
+    for no in (1, 2, 3, 4, 5):
+        world.collect(campaign, no, 1_000)
+    assert world.day_passes() == 0
+    for no in (6, 7, 8, 9):
+        world.collect(campaign, no, 2_000)
+    assert world.day_passes() == 1
+    check(world, campaign)
 
 
 def _id(number: int) -> str:

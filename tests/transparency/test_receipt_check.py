@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from app.transparency.merkle import leaf_hash
-from app.transparency.note import VerifierKey
+from app.transparency.note import COSIGNATURE, SigningKey, VerifierKey
 from app.transparency.receipt_check import Verdict, check_receipt, leaf_of, read_receipt
 from app.transparency.receipt_extra import ExtraError, parse_extra
 from domain.events import EVENT_TYPES
@@ -85,11 +86,17 @@ def test_nothing_in_the_receipt_is_trusted_as_a_key() -> None:
 
 
 def test_a_quorum_of_the_named_witnesses_is_enough() -> None:
-    """All that are named, where nothing is said; one key under two names counts once."""
+    """All that are named, where nothing is said; one key under two names counts once, and the
+    log's own never.
+    """
     stranger = seeded("absent.example.org", 4).verifier
     assert failing(check_receipt(good(), KEY, [*NAMED, stranger])) == ["witnesses"]
     assert check_receipt(good(), KEY, [*NAMED, stranger], 2).proved
     assert failing(check_receipt(good(), KEY, [*NAMED, stranger], 3)) == ["witnesses"]
+    own = SigningKey("w9.example.org", COSIGNATURE, sha256(LOG.verifier.name.encode()).digest())
+    assert own.verifier.public == KEY.public
+    by_itself = receipt(opening((GOLDEN / "pledge.made.v1.json").read_bytes()), witnesses=(own,))
+    assert failing(check_receipt(by_itself, KEY, [own.verifier], 1)) == ["witnesses"]
     twice = VerifierKey("w1.example.org", 4, NAMED[0].public)
     assert failing(check_receipt(good(), KEY, [NAMED[0], twice], 2)) == ["witnesses"]
 

@@ -175,7 +175,7 @@ class Witness:
     def __init__(self, name: str) -> None:
         self.key = SigningKey.generate(name, COSIGNATURE)
         self.verifier = self.key.verifier
-        self.says: Callable[[], None] = lambda: None
+        self.says: Callable[[], object] = lambda: None
         self.asked: list[int] = []
         self.at_once = 0
         self.most_at_once = 0
@@ -263,7 +263,7 @@ def test_too_few_publish_nothing(witnessed: Witnessed) -> None:
     troubles = [each.trouble for each in witnessed.publisher.standing()]
     assert troubles == ["two.example cannot be reached"] * 2 + [""]
     newest = witnessed.sign()
-    for each in witnessed.publisher._witnesses:  # noqa: SLF001 - they have rested
+    for each in witnessed.publisher._witnesses:
         each.not_before = 0.0
     witnessed.witnesses[0].says = lambda: None
     assert witnessed.publisher.step()
@@ -276,14 +276,14 @@ def test_one_that_hangs_holds_up_nobody(
     """The quorum publishes; the late one is asked no second time before it has answered."""
     monkeypatch.setattr("app.transparency.publishing.LINGER_S", 0.01)
     going = threading.Event()
-    witnessed.witnesses[1].says = lambda: None if going.wait(PATIENCE_S) else None
+    witnessed.witnesses[1].says = lambda: bool(going.wait(PATIENCE_S))
     for _ in range(3):
         size = witnessed.sign()
         assert witnessed.publisher.step()
         assert witnessed.vouched() == (size, {"one.example", "three.example"})
     going.set()
     until(lambda: witnessed.witnesses[1].at_once == 0)
-    until(lambda: all(each.asked is None for each in witnessed.publisher._witnesses))  # noqa: SLF001
+    until(lambda: all(each.asked is None for each in witnessed.publisher._witnesses))
     size = witnessed.sign()
     assert witnessed.publisher.step()
     assert max(witness.most_at_once for witness in witnessed.witnesses) == 1

@@ -158,7 +158,7 @@ async def test_who_witnessed_it_is_named(running: Running, auditor: Auditor, sta
     platform.settings = _with_witness(platform.settings, address)
     platform.transparency._known_at = float("-inf")
     _, said, _ = await page(running, "/audit")
-    assert "Witnessed harbour.example/witness , 12 March 2026, 12:00 UTC" in said
+    assert "Witnessed harbour.example/witness · 12 March 2026, 12:00 UTC" in said
     other = SigningKey.generate("harbour.example/witness", COSIGNATURE)
     address = WitnessAddress(vkey=other.verifier.encode(), url="http://127.0.0.1:1")
     platform.settings = _with_witness(platform.settings, address)
@@ -184,7 +184,7 @@ async def test_a_campaign_has_a_page_of_its_own(
     status, said, text = await page(running, f"/campaigns/{campaign_id}/audit")
     assert status == 200
     assert "Film nights under the viaduct" in said
-    assert "Events 4, from position 1 to 4" in said
+    assert "Events 4 · from position 1 to 4" in said
     assert "All thirteen rules held after each of its events" in said
     assert "¥0 charged = ¥0 held" in said
     assert "Under the checkpoint all of it: the one of 4 events" in said

@@ -232,3 +232,21 @@ async def test_the_check_page_shows_the_logs_key(running: Running) -> None:
     page = await Browser(running).get("/receipts/check")
     assert running.platform.transparency.log_key.encode() in page.text
     assert not re.search(r"<script(?![^>]*\bsrc=)", page.text)
+
+
+@pytest.mark.postgres
+class TestOnPostgresql:
+    """The same where the log, the tree and the people are in a database."""
+
+    @pytest.fixture
+    def platform_url(self, postgres_url: str) -> str:
+        """A database of this test."""
+        return postgres_url
+
+    async def test_charges_and_refunds(self, running: Running, staff: Caller) -> None:
+        """Every line proved."""
+        await test_charges_and_refunds_have_receipts_too(running, staff)
+
+    async def test_all_at_once(self, running: Running, staff: Caller) -> None:
+        """The campaign's end in short."""
+        await test_what_happens_to_all_at_once_is_in_short(running, staff)
