@@ -398,7 +398,7 @@ class Platform:
             self.mail_run.fault,
             self.fork,
             self._snapshots_due.position,
-            self.transparency.problem(),
+            self.transparency.problem() or self.opener.fault,
         )
 
     def _repeat(self, pause_s: float, work: Callable[[], object]) -> None:

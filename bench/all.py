@@ -60,6 +60,8 @@ PARTS: Final = (
     Part("page_rate", 30),
     Part("projection_rate", 150, ("--present", "400000")),
     Part("audit_rate", 300),
+    Part("tree_rate", 120),
+    Part("tampering", 900),
     Part("soak", 120),
 )
 

@@ -1,15 +1,18 @@
 """Kill the server again and again while clients pledge, and audit what is left.
 
-    python -m bench.crash [--kills 200] [--in-turn 40] [--seed N] [--data DIR] [--json]
+    python -m bench.crash [--kills 200] [--in-turn 40] [--in-tree 20] [--seed N] [--data DIR]
     python -m bench.crash --kills 3 --plant answer-before-commit
 
 The real server runs in a process of its own and is ended with SIGKILL: from outside at a random
-moment, some of these while it is still starting, or by itself in the middle of an append turn. The
-clients go on with the next server; they send some of the pledges that got no answer again. At the
-end every acknowledged pledge has to be in the log exactly once, with the number and the position
-that were acknowledged; any other pledge there was sent by a client that got no answer; no reward is
-oversold; and `audit verify` and `audit replay` find nothing. Exit code 0, or 1 with each fault in a
-line.
+moment, some of these while it is still starting, or by itself in the middle of an append turn, or
+between the transparency log's leaves, its note of what was signed, and its checkpoint. The clients
+go on with the next server; they send some of the pledges that got no answer again. At the end every
+acknowledged pledge has to be in the log exactly once, with the number and the position that were
+acknowledged; any other pledge there was sent by a client that got no answer; no reward is oversold;
+and `audit verify` and `audit replay` find nothing. A witness that is shown every checkpoint after
+every kill has to cosign them all, and in the end every leaf has to be that of its event, every
+checkpoint a prefix of the tree. Exit code 0, or 1 with each fault in a line; `--json` prints one
+object.
 
 SIGKILL ends a process, not the machine: what the system has taken over for writing stays. That a
 commit survives a power cut is SQLite's own promise (`synchronous = FULL`) and is not shown here.
@@ -40,6 +43,7 @@ from app.audit.verify import verify
 from bench.crash_clients import Client, Intent, Shelf
 from bench.crash_server import LOG_NAME, Kill, Moment
 from bench.crash_stage import NotServing, Offer, ServerProcess, Stage, prepare
+from bench.crash_tree import TREE_MOMENTS, Onlooker, TreeMoment, tree_faults
 from bench.crash_verdict import faults, pledges_in, read_log
 
 CLIENTS: Final = 6
@@ -57,6 +61,8 @@ LONGEST_LIFE_S: Final = 0.6
 MOST_TURNS: Final = 40
 """The turns that a server lives at most, when it dies inside one."""
 MOST_TURNS_PLANTED: Final = 3
+MOST_SIGNED: Final = 3
+"""The checkpoints, or batches of leaves, that it makes at most when it dies at one of them."""
 WHILE_STARTING: Final = 0.15
 """How many of the kills from outside come before it listens."""
 STARTS_WITHIN_S: Final = 0.5
@@ -75,6 +81,8 @@ class Figures(Struct, frozen=True, kw_only=True):
 
     kills: dict[str, int]
     in_turn: int
+    in_tree: int
+    cosigned: int
     seconds: float
     events: int
     sent: int
@@ -88,8 +96,26 @@ class Figures(Struct, frozen=True, kw_only=True):
     faults: list[str]
 
 
+class Plan(Struct, frozen=True):
+    """How many kills, and of these how many inside a turn and inside the transparency log."""
+
+    kills: int
+    in_turn: int
+    in_tree: int
+    planted: bool
+
+    def moments(self, chance: random.Random) -> list[Moment | TreeMoment | None]:
+        """For each kill the moment where it comes, all as often; None: from outside."""
+        moments: list[Moment | TreeMoment | None] = []
+        moments += [MOMENTS[number % len(MOMENTS)] for number in range(self.in_turn)]
+        moments += [TREE_MOMENTS[number % len(TREE_MOMENTS)] for number in range(self.in_tree)]
+        moments += [None] * (self.kills - len(moments))
+        chance.shuffle(moments)
+        return moments
+
+
 def kill_in_a_loop(
-    stage: Stage, kills: int, in_turn: int, seed: int, *, planted: bool
+    stage: Stage, plan: Plan, seed: int, onlooker: Onlooker
 ) -> tuple[list[Intent], Counter[str]]:
     """Run the clients over so many lives of the server; return what they know, and who died how.
 
@@ -102,29 +128,23 @@ def kill_in_a_loop(
         client.start()
     ways: Counter[str] = Counter()
     try:
-        for moment in _moments(chance, kills, in_turn):
-            if planted:
+        for moment in plan.moments(chance):
+            if plan.planted:
                 kill = Kill("before_commit", chance.randint(1, MOST_TURNS_PLANTED))
                 ways[_die_in_turn(stage, kill, planted=True)] += 1
             elif moment:
-                kill = Kill(moment, chance.randint(1, MOST_TURNS))
+                most = MOST_SIGNED if moment in TREE_MOMENTS else MOST_TURNS
+                kill = Kill(moment, chance.randint(1, most))
                 ways[_die_in_turn(stage, kill, planted=False)] += 1
             else:
                 ways[_kill_from_outside(stage, chance)] += 1
+            onlooker.look()
     finally:
         for client in clients:
             client.stop()
         for client in clients:
             client.join()
     return [intent for client in clients for intent in client.intents], ways
-
-
-def _moments(chance: random.Random, kills: int, in_turn: int) -> list[Moment | None]:
-    """For each kill the moment of a turn, all as often; None: from outside."""
-    moments: list[Moment | None] = [MOMENTS[number % len(MOMENTS)] for number in range(in_turn)]
-    moments += [None] * (kills - in_turn)
-    chance.shuffle(moments)
-    return moments
 
 
 def _kill_from_outside(stage: Stage, chance: random.Random) -> str:
@@ -154,7 +174,13 @@ def _die_in_turn(stage: Stage, kill: Kill, *, planted: bool) -> str:
     return kill.moment
 
 
-def figures(stage: Stage, intents: list[Intent], ways: Counter[str], seconds: float) -> Figures:
+def figures(
+    stage: Stage,
+    intents: list[Intent],
+    ways: Counter[str],
+    onlooker: Onlooker,
+    seconds: float,
+) -> Figures:
     """Compare the log with what the clients know, audit it, and count."""
     rows = read_log(stage.settings.log_path)
     limits = {
@@ -163,7 +189,8 @@ def figures(stage: Stage, intents: list[Intent], ways: Counter[str], seconds: fl
         for reward in campaign.rewards
         if reward.limit is not None
     }
-    found = faults(intents, rows, limits)
+    found = [*faults(intents, rows, limits), *onlooker.faults]
+    found += [f"the tree: {fault}" for fault in asyncio.run(tree_faults(stage.settings, rows))]
     audit, _ = verify(stage.settings.log_path, stage.settings.test_bank_path)
     found += [f"audit verify: {violation}" for violation in audit.violations]
     views, _ = replay(stage.settings.log_path, stage.settings.views_path)
@@ -173,6 +200,8 @@ def figures(stage: Stage, intents: list[Intent], ways: Counter[str], seconds: fl
     return Figures(
         kills=dict(sorted(ways.items())),
         in_turn=sum(ways[moment] for moment in MOMENTS),
+        in_tree=sum(ways[moment] for moment in TREE_MOMENTS),
+        cosigned=onlooker.cosigned,
         seconds=round(seconds, 1),
         events=len(rows),
         sent=sum(intent.sent > 0 for intent in intents),
@@ -203,7 +232,10 @@ def describe(found: Figures) -> Iterator[str]:
     yield from found.faults[:50]
     if len(found.faults) > 50:
         yield f"… {len(found.faults):,} faults in all"
-    verdict = "every acknowledged pledge is there once, the audit is clean"
+    yield f"{found.cosigned:,} checkpoints were signed, and the witness cosigned them all"
+    verdict = (
+        "every acknowledged pledge is there once, every leaf is its event's, the audit is clean"
+    )
     yield f"{found.events:,} events: {verdict if found.ok else 'SOMETHING IS WRONG'}"
 
 
@@ -214,24 +246,29 @@ def main() -> None:
     )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--in-turn", type=int, help="of these, inside a turn (default: a fifth)")
+    parser.add_argument("--in-tree", type=int, help="inside the transparency log (a tenth)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--plant", choices=[PLANT], help="a bug that has to be found")
     parser.add_argument("--data", type=Path, help="a directory that is not there yet; it is kept")
     parser.add_argument("--json", action="store_true", help="print one object")
     options = parser.parse_args()
-    in_turn = options.kills // 5 if options.in_turn is None else options.in_turn
+    plan = Plan(
+        options.kills,
+        options.kills // 5 if options.in_turn is None else options.in_turn,
+        options.kills // 10 if options.in_tree is None else options.in_tree,
+        options.plant is not None,
+    )
     if options.data is not None and options.data.exists():
         parser.error(f"{options.data} is there already")
     data_dir = options.data or Path(tempfile.mkdtemp(prefix="tributary-crash-"))
     stage = asyncio.run(prepare(data_dir, OFFERS, BACKERS))
+    onlooker = Onlooker(stage.settings, data_dir / "onlooker.db")
     began = time.monotonic()
     try:
-        intents, ways = kill_in_a_loop(
-            stage, options.kills, in_turn, options.seed, planted=options.plant is not None
-        )
+        intents, ways = kill_in_a_loop(stage, plan, options.seed, onlooker)
     except NotServing as fault:
         sys.exit(f"{fault}; see {data_dir / LOG_NAME}")
-    found = figures(stage, intents, ways, time.monotonic() - began)
+    found = figures(stage, intents, ways, onlooker, time.monotonic() - began)
     if options.json:
         print(msgspec.json.encode(found).decode())
     else:

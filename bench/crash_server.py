@@ -19,6 +19,7 @@ from app.log import TurnHooks
 from app.serving.server import serve_platform
 from app.settings import Settings
 from app.wiring import open_platform
+from bench.crash_tree import TreeMoment, die_at
 from domain.state import Campaign
 
 Moment = Literal["after_append", "before_commit", "after_commit"]
@@ -32,9 +33,9 @@ ANSWER_ARRIVES_S: Final = 0.3
 
 
 class Kill(Struct, frozen=True):
-    """Die at the `turn`-th time that this moment comes."""
+    """Die at the `turn`-th time that this moment comes, of a turn or of the transparency log."""
 
-    moment: Moment
+    moment: Moment | TreeMoment
     turn: int
 
 
@@ -74,6 +75,9 @@ def _hooks(kill: Kill | None) -> TurnHooks:
             return TurnHooks(before_commit=hook)
         case "after_commit":
             return TurnHooks(after_commit=hook)
+        case moment:
+            die_at(moment, due)
+            return TurnHooks()
 
 
 class _Countdown:

@@ -24,6 +24,8 @@ FOLDER: Final = Path(__file__).parent.parent / "docs" / "images"
 WIDTH: Final = 1280
 HEIGHT: Final = 960
 COLOURS: Final = 128
+AUDITED_S: Final = 90
+"""How long the demo may take to audit itself."""
 CHROMIUM: Final = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -75,6 +77,27 @@ def _checked(page: Page, url: str) -> None:
     page.locator(".result.proved").evaluate("(it) => it.scrollIntoView({ block: 'center' })")
 
 
+def _audited(path: str) -> Open:
+    """Open an address once the demo has audited itself."""
+
+    def go(page: Page, url: str) -> None:
+        for _ in range(AUDITED_S):
+            page.goto(f"{url}{path}")
+            if page.locator("main .seal").count():
+                return
+            page.wait_for_timeout(1_000)
+
+    return go
+
+
+def _cheated(page: Page, url: str) -> None:
+    """Cheat, cover it up, and see who noticed."""
+    page.goto(f"{url}/demo/cheat")
+    page.locator("input[name=signed]").check()
+    page.get_by_role("button", name="Cheat on the copy").click()
+    page.wait_for_url("**/demo/cheat/*", timeout=AUDITED_S * 1_000)
+
+
 PAGES: Final[dict[str, Open]] = {
     "home": _at("/"),
     "discover": _at("/discover"),
@@ -89,6 +112,8 @@ PAGES: Final[dict[str, Open]] = {
     "treasurer": _at("/staff/payouts", "treasurer"),
     "outbox": _at("/outbox"),
     "chinese": _at("/?lang=zh-Hans"),
+    "audit": _audited("/audit"),
+    "cheated": _cheated,
 }
 """The pages, by the names of their pictures."""
 

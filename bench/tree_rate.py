@@ -16,6 +16,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -52,9 +53,7 @@ async def make_pledges(platform: Platform, campaigns: list[str], count: int) -> 
         commands = []
         for command, backer in zip(pledges(campaigns, some), backers, strict=True):
             assert isinstance(command, MakePledge), "pledges are made of these"
-            commands.append(
-                msgspec.structs.replace(command, backer=backer, by=f"backer:{backer}")
-            )
+            commands.append(msgspec.structs.replace(command, backer=backer, by=f"backer:{backer}"))
         require_done(platform.engine.submit_many(commands))
         count -= some
 
@@ -142,7 +141,7 @@ def large_tree(folder: Path, leaves: int) -> TransparencyStore:
 def proofs(folder: Path, leaves: int) -> Iterator[Result]:
     """Proofs and past roots, at random places."""
     large_tree(folder, leaves).close()
-    chance = random.Random(leaves)  # noqa: S311 - places to look at
+    chance = random.Random(leaves)
     works: dict[str, Callable[[TransparencyStore], object]] = {
         "inclusion proof": lambda tiles: inclusion_proof(tiles, chance.randrange(leaves), leaves),
         "consistency proof": lambda tiles: consistency_proof(
@@ -153,7 +152,7 @@ def proofs(folder: Path, leaves: int) -> Iterator[Result]:
     settings = load_settings({}, data_dir=folder)
     for name, work in works.items():
         store = open_transparency(settings)
-        took = tuple(_each_ms(lambda work=work, store=store: work(store)) for _ in range(RUNS))
+        took = tuple(_each_ms(partial(work, store)) for _ in range(RUNS))
         store.close()
         yield Result(
             name=f"{name}, {leaves:,} leaves",

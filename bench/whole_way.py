@@ -5,9 +5,10 @@
 
 In the measured path: HTTP, the key, reading and validating each line, the rules, encoding, hashing
 by the log's bytes, the durable commit, the answer for each line; and every follower (views with
-journal and ledger, search, processes, mail, transparency tree) up to its own checkpoint. The data directory is new,
-with 1,000 live all-or-nothing campaigns; the load is a process of its own whose bodies are made
-before, and what it uses of a core is told. Afterwards the log and the views are counted.
+journal and ledger, search, processes, mail, transparency tree) up to its own checkpoint. The data
+directory is new, with 1,000 live all-or-nothing campaigns; the load is a process of its own whose
+bodies are made before, and what it uses of a core is told. Afterwards the log and the views are
+counted.
 
 First the rate that was asked, 38,000 a second, is tried for some seconds, then less and less of it
 until all followers are level within a second of the last answer; that rate is held three times on

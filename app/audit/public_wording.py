@@ -34,6 +34,8 @@ def describe(found: PublicAudit) -> Iterator[str]:
             else "."
         )
     )
+    if found.size and not found.opened:
+        yield "  so no total could be added up: only the tree was checked."
     if found.later_batches:
         yield f"  {found.later_batches:,} batches open leaves beyond these; they were not added."
     if found.live_position is not None:
@@ -100,7 +102,10 @@ def _numbers(claim: Claim, currency: str, *, changes: bool = False) -> str:
 def _verdict(found: PublicAudit) -> str:
     if found.found:
         return f"{found.found:,} findings: what is published contradicts itself or what was kept."
+    tree = "All well: the leaves lead to the signed root"
+    if not found.opened:
+        return f"{tree}."
     return (
-        "All well: the leaves lead to the signed root, every opening opens its leaf, once, and"
-        " every claimed total is the sum of what is opened."
+        f"{tree}, every opening opens its leaf, once, and every claimed total is the sum of what"
+        " is opened."
     )

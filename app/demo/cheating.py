@@ -117,7 +117,7 @@ def _published_tree(settings: Settings, copy: Path, kept: Kept) -> TreePlace:
 
     Made before the log's: a tree is never ahead of its log.
     """
-    outside = (Outside("the checkpoint kept outside", kept.note),) if kept.note else ()
+    outside = (Outside("The checkpoint kept outside", kept.note),) if kept.note else ()
     place = tree_of(settings, outside, (kept.key,) if kept.key else ())
     copy_log(settings.transparency_path, copy)
     return msgspec.structs.replace(place, store=copy, signed=None)

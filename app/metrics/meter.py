@@ -54,7 +54,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
     """How what follows the log stands. A fault is empty while all is well. `snapshots` is up to
     where snapshots were looked after; `fork` says why the log is not the one that was seen,
-    `tree_fault` why the transparency log signs or publishes nothing more.
+    `tree_fault` why the transparency log signs, publishes or opens nothing more.
     """
 
     views_fault: str = ""

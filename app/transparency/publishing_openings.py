@@ -36,6 +36,9 @@ from domain import events as e
 LOOK_S: Final = 60.0
 """How often it is looked whether a day has passed."""
 
+SOON_S: Final = 2.0
+"""How often, while the checkpoint or the views that are needed are on their way."""
+
 SETTLED_MS: Final = 60_000
 """So long after its end a day is over for certain: what was stamped in it is recorded."""
 
@@ -129,8 +132,15 @@ class OpeningsPublisher:
                 self._tell(str(fault))
             except Exception as fault:  # noqa: BLE001 - whatever it is, it is said and tried again
                 self._tell(type(fault).__name__)
-            if stop.wait(LOOK_S):
+            if stop.wait(LOOK_S if self._seen_to() or self.fault else SOON_S):
                 return
+
+    def _today(self) -> int:
+        return (self._clock() - SETTLED_MS) // DAY_MS
+
+    def _seen_to(self) -> bool:
+        """Whether nothing can be due before tomorrow, or others have the turn."""
+        return self._day == self._today() or not self._may_follow()
 
     def _tell(self, fault: str) -> None:
         """Say once what is wrong, not every minute."""
@@ -144,7 +154,7 @@ class OpeningsPublisher:
         Looks at nothing but the clock where the day was seen to. Raises UnreadableEvent,
         ViewsBehindError, and what the stores raise.
         """
-        today = (self._clock() - SETTLED_MS) // DAY_MS
+        today = self._today()
         if today == self._day:
             return 0
         passed = self._openings.passed(self._log.log_id)

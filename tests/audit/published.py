@@ -26,6 +26,7 @@ from app.transparency.openings import (
     encode,
 )
 from app.transparency.tiles import TILE_WIDTH, bundle, tile_path, tiles_of, unbundle, width_at
+from domain.events import CampaignLaunched
 from domain.figures import Figures, apply
 from tests.transparency.openings_stage import Opened
 
@@ -159,11 +160,14 @@ def live_of(world: Opened) -> Live:
     for stream, _ in world.log.heads():
         if not stream.startswith("campaign:"):
             continue
-        figures, last = Figures(), 0
+        figures, last, currency = Figures(), 0, ""
         for row in world.log.read_stream(stream):
-            apply(figures, decode_row(row))
+            event = decode_row(row)
+            apply(figures, event)
             last = row.position
+            if isinstance(event, CampaignLaunched):
+                currency = event.currency
         claim = Claim(**{name: getattr(figures, FIELDS[name]) for name in NUMBERS})
         campaign = stream.removeprefix("campaign:")
-        campaigns.append(LiveTotals(campaign, "live", last, "BRL", claim))
+        campaigns.append(LiveTotals(campaign, "live", last, currency, claim))
     return Live(world.log.last()[0], campaigns)

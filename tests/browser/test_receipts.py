@@ -100,6 +100,27 @@ def test_from_a_pledge_to_its_proof(
         assert page.locator(".receipt-list a").count() >= 1
 
 
+def test_after_a_pledge_the_receipt_comes_by_itself(browser: Browser, demo_url: str) -> None:
+    """On the page that says thank you, without anybody loading it again; it is checked at once."""
+    with Walk(browser, demo_url) as walk:
+        page = walk.go("/discover?q=viaduct")
+        walk.click(re.compile("Film nights under the viaduct"), "link")
+        walk.click("Pledge to this campaign", "link")
+        page.get_by_role("radio", name=re.compile("Poster")).check()
+        page.get_by_label("Country or region").select_option("CN")
+        page.get_by_label("Mail address").fill("receipts@example.net")
+        walk.click("Go to payment")
+        walk.click("Use this card")
+        expect(page.get_by_role("heading", name="Thank you.")).to_be_visible()
+        link = page.locator(".receipt-list a")
+        expect(link).to_have_count(1, timeout=60_000)
+        expect(page.locator("#receipts")).not_to_have_attribute("hx-get", re.compile("."))
+        link.click()
+        page.locator("a[href^='/receipts/check#']").click()
+        expect(page.locator(".result.proved")).to_be_visible()
+        expect(page.locator("[data-fact=amount]")).to_contain_text("132")
+
+
 def check(page: Page, text: str, *, key: str = KEY, witnesses: str = "") -> None:
     """Put a receipt in and have it checked."""
     page.locator("#receipt").fill(text)

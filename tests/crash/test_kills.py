@@ -27,12 +27,15 @@ def crash(directory: Path, *arguments: str) -> tuple[int, Figures]:
 
 @pytest.mark.slow
 def test_what_was_acknowledged_survives_kills(tmp_path: Path) -> None:
-    """Through kills from outside and inside turns, every acknowledged pledge is there once."""
-    code, found = crash(tmp_path, "--kills", "8", "--in-turn", "4")
+    """Through kills from outside, inside turns and inside the transparency log, every acknowledged
+    pledge is there once, every leaf is its event's, and no witness saw a fork.
+    """
+    code, found = crash(tmp_path, "--kills", "11", "--in-turn", "4", "--in-tree", "3")
     assert found.faults == []
     assert (code, found.ok) == (0, True)
-    assert sum(found.kills.values()) == 8
-    assert found.in_turn == 4
+    assert sum(found.kills.values()) == 11
+    assert (found.in_turn, found.in_tree) == (4, 3)
+    assert found.cosigned > 0
     assert {"after_append", "before_commit", "after_commit"} <= found.kills.keys()
     assert found.acknowledged > 0
     assert found.recorded_unanswered + found.lost_unanswered + found.sent_again > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Collection
 from pathlib import Path
+from random import Random
 
 from app.engine import Engine, PlatformDecider
 from app.following.tail import tail_of
@@ -14,10 +15,12 @@ from app.transparency.openings import Batch, decode_batch
 from app.transparency.openings_store import OpeningsStore
 from app.transparency.publishing_openings import OpeningsPublisher
 from app.transparency.running import Transparency, open_tree
+from domain.codec import decode
 from domain.terms import DAY_MS
 from projections.runner import Follower
 from projections.views import Views
 from tests.audit.world import World
+from tests.projections.history import some_history
 
 MINUTE_MS = 60_000
 
@@ -104,6 +107,32 @@ class Opened(World):
         while data := self.openings.batch(campaign, len(found) + 1):
             found.append(decode_batch(gunzip(data)))
         return found
+
+
+def lived(world: Opened, seed: int) -> None:
+    """Whole lives by chance, in the world's log; what was due on each day was opened then."""
+    rows = [*some_history(Random(seed), campaigns=12, steps=2_000).log.rows]
+    while rows:
+        today = decode(rows[0].tag, rows[0].body).at // DAY_MS
+        some = []
+        while rows and (event := decode(rows[0].tag, rows[0].body)).at // DAY_MS == today:
+            some.append((rows.pop(0), event))
+        with world.log.turn() as turn:
+            turn.append(
+                [
+                    (
+                        turn.position + place,
+                        turn.stream_number(event.stream),
+                        event.version,
+                        event.at,
+                        row.tag,
+                        row.body,
+                    )
+                    for place, (row, event) in enumerate(some, 1)
+                ]
+            )
+        world.now = some[-1][1].at
+        world.day_passes()
 
 
 def gunzip(data: bytes) -> bytes:

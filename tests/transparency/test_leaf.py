@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from pathlib import Path
 
 import pytest
 
 from app.transparency.leaf import Leaf, LeafError, Salts, commit, parse_leaf
+from app.transparency.making import leaf_of
+from app.transparency.merkle import leaf_hash
+from domain.codec import decode
 
 STREAM = "campaign:00000001-5a1d-4c0f-8e2b-000000001eef"
 SECRET, KEY = b"s" * 32, b"k" * 32
@@ -59,3 +63,22 @@ def test_every_event_has_salts_of_its_own() -> None:
 def test_a_commitment_hashes_salt_and_data() -> None:
     """In this order."""
     assert commit(b"salt", b"data") == hashlib.sha256(b"saltdata").digest()
+
+
+def test_the_example_of_the_formats_is_one() -> None:
+    """Whoever writes a checker from docs/formats.md comes to these bytes."""
+    root = Path(__file__).parents[2]
+    body = (root / "tests" / "golden" / "pledge.made.v1.json").read_bytes()
+    event = decode("pledge.made.v1", body)
+    salts, key = Salts(bytes(range(0x40, 0x60))), bytes(range(0x60, 0x80))
+    leaf = leaf_of(salts, 421, event, body, "", key)
+    told = {
+        "public salt": salts.public(event.stream, event.version),
+        "event salt": salts.event(event.stream, event.version, key),
+        "public": leaf.public,
+        "event": leaf.event,
+        "leaf hash": leaf_hash(leaf.encode()),
+    }
+    lines = "".join(f"{name:<13}{value.hex()}\n" for name, value in told.items())
+    assert lines in (root / "docs" / "formats.md").read_text()
+    assert event.version == 5

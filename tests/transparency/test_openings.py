@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import base64
 import gzip
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from app.log import decode_row
 from app.transparency import publishing_openings
 from app.transparency.leaf import commit
-from app.transparency.openings import MOST_OPENINGS, NUMBERS, PLATFORM, Batch
+from app.transparency.openings import (
+    MOST_OPENINGS,
+    NUMBERS,
+    PLATFORM,
+    Batch,
+    Opening,
+    decode_batch,
+    decode_index,
+    decode_live,
+)
 from app.transparency.openings_store import AlreadyOpenedError, Standing
 from app.transparency.public_part import Totals, parse_public_part
 from app.transparency.publishing_openings import LeafDiffersError
 from domain import commands as c
 from domain.figures import Figures, apply
 from domain.terms import DAY_MS
-from tests.transparency.openings_stage import Opened
+from projections.page_fold import PAGES
+from projections.runner import Follower
+from projections.views import Views
+from tests.transparency.openings_stage import Opened, lived
 
 NAMES = {"pledges": "pledges"} | {name: f"{name}_minor" for name in NUMBERS if name != "pledges"}
 
@@ -269,6 +283,48 @@ def test_the_list_says_what_there_is(world: Opened) -> None:
     (listed,) = index.campaigns
     assert (listed.campaign, listed.batches, listed.entries) == (one, 2, 13)
     assert listed.up_to_position == world.batches(one)[-1].up_to_position
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_claims_are_what_the_pages_showed(
+    in_files: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Whatever happens to campaigns: each batch claims what the page showed at its position."""
+    monkeypatch.setattr(publishing_openings, "FEWEST_BACKERS", 1)
+    lived(in_files, seed)
+    index = in_files.openings.index(in_files.log.log_id)
+    claims = sorted(
+        (batch.up_to_position, batch.campaign, batch.totals)
+        for listed in index.campaigns
+        if listed.campaign != PLATFORM
+        for batch in check(in_files, listed.campaign)
+    )
+    assert len(claims) > 10
+    views = Views(tmp_path / "at_their_positions.db")
+    follower = Follower(in_files.log.read, views, log_id=in_files.log.log_id)
+    for position, campaign, totals in claims:
+        while follower.position < position:
+            follower.step(position - follower.position)
+        with views.connect_sync() as connection:
+            query = select(PAGES).where(PAGES.c.campaign_id == campaign)
+            page = connection.execute(query).mappings().one()
+        for name in NUMBERS:
+            assert page[NAMES[name]] == getattr(totals, name), (position, name)
+    views.current().close_sync()
+
+
+def test_the_documented_formats_are_read() -> None:
+    """The examples of docs/formats.md are what the readers take, with every field described."""
+    page = (Path(__file__).parents[2] / "docs/formats.md").read_text()
+    part = page[page.index("## Openings") : page.index("## The witness")]
+    batch, index, live = re.findall(r"```json\n(.*?)```", part, re.DOTALL)
+    shown = decode_batch(batch.encode())
+    assert shown.totals.reconciles
+    assert decode_index(index.encode()).campaigns[0].batches == shown.batch
+    assert decode_live(live.encode()).campaigns[0].campaign == shown.campaign
+    for name in (*Batch.__struct_fields__[2:], *Opening.__struct_fields__):
+        assert f"| `{name}` |" in part, name
+    assert f"at most {MOST_OPENINGS:,}" in part
 
 
 def test_the_platforms_own_entries_wait_for_five_people(world: Opened) -> None:

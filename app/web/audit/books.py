@@ -6,7 +6,7 @@ import asyncio
 import base64
 import logging
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -17,6 +17,12 @@ from app.web.audit.words import ALWAYS, OF_THE_TREE, RULES
 from app.wiring import Platform
 
 _logger = logging.getLogger(__name__)
+
+
+Doubt = Literal["", "fork", "late"]
+"""Why no new checkpoint is published: what is stored does not continue what was signed (or cannot be
+read), or what signs and cosigns cannot be reached. Empty while one is.
+"""
 
 
 class Witnessed(Struct, frozen=True):
@@ -64,17 +70,17 @@ class Seal(Struct, frozen=True):
 
 
 class Books(Struct, frozen=True, kw_only=True):
-    """How the books stand. `position` is the log's last; `fault` why nothing is signed."""
+    """How the books stand. `position` is the log's last; `doubt` why nothing is signed."""
 
     last: LastAudit
     position: int
     checkpoint: PublicCheckpoint | None = None
-    fault: str = ""
+    doubt: Doubt = ""
 
     @property
     def seal(self) -> Seal | None:
         """What the seal says; None where it may not be shown."""
-        return None if self.fault else seal_of(self.last)
+        return None if self.doubt else seal_of(self.last)
 
     @property
     def since(self) -> int:
@@ -131,7 +137,7 @@ def last_audit(path: Path) -> LastAudit:
 
 def shown_seal(platform: Platform) -> Seal | None:
     """The seal for any page; None where the books are not in order, or the log is in doubt."""
-    if _fault(platform):
+    if _doubt(platform):
         return None
     return seal_of(last_audit(platform.settings.last_audit_path))
 
@@ -150,16 +156,17 @@ def _books(platform: Platform) -> Books:
         last=last_audit(platform.settings.last_audit_path),
         position=position,
         checkpoint=_checkpoint(platform),
-        fault=_fault(platform),
+        doubt=_doubt(platform),
     )
 
 
-def _fault(platform: Platform) -> str:
-    """Why nothing is signed; empty while all is well."""
+def _doubt(platform: Platform) -> Doubt:
+    """Why nothing is signed or published."""
     standing = platform.standing()
+    if standing.fork or platform.transparency.fault:
+        return "fork"
     # Where another process follows the log, what it says of itself is what is known.
-    told: str = getattr(standing, "tree_fault", "")
-    return standing.fork or told or platform.transparency.fault
+    return "late" if standing.tree_fault else ""
 
 
 def _checkpoint(platform: Platform) -> PublicCheckpoint | None:

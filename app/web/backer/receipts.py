@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from app.transparency.receipts import Entry, Receipt, entries_of, file_name
 from app.web.backer.pledge_page import own_pledge
+from app.web.discover.finding import reader
 from app.web.public.campaign_view import in_language
 from app.web.site import PageRequest, Site
 from projections.backer_ledger import PledgeLine, statement
@@ -196,11 +197,13 @@ async def show_check(request: PageRequest, site: NamedDependency[Site]) -> Templ
     platform = site.platform
     key, quorum = platform.transparency.log_key, platform.transparency.quorum
     witnesses = [one.vkey for one in platform.settings.witnesses] if quorum else []
+    *earlier, _ = await asyncio.to_thread(platform.transparency.store.trees)
     return site.page(
         "receipts/check.html",
-        await site.visitor(request),
+        await reader(request, site),
         key=key.encode(),
         origin=key.name,
         witnesses="\n".join(witnesses),
         quorum=quorum or "",
+        earlier=[tree.vkey for tree in earlier],
     )

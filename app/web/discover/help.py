@@ -31,6 +31,7 @@ _PLAIN: Final = (
     "/help/fees",
     "/help/checking",
     "/audit",
+    "/receipts/check",
     "/terms",
     "/privacy",
     "/problems",

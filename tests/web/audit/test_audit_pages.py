@@ -117,6 +117,20 @@ async def test_a_log_that_signs_nothing_takes_the_seal(running: Running, auditor
     assert "Books verified" not in said
 
 
+async def test_a_late_checkpoint_is_told(
+    running: Running, auditor: Auditor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a witness is out of reach the page says no more than that, and bears no seal."""
+    auditor.verified()
+    auditor.replayed()
+    late = "https://inside.example did not answer"
+    monkeypatch.setattr(running.platform.transparency, "problem", lambda: late)
+    _, said, text = await page(running, "/audit")
+    assert "No new checkpoint is published at the moment." in said
+    assert "inside.example" not in text
+    assert "Books verified" not in said
+
+
 async def test_a_broken_file_is_no_audit(running: Running, auditor: Auditor) -> None:
     """Whatever stands in the kept file, the page answers."""
     auditor.path.write_text("{")
