@@ -122,7 +122,7 @@ def _fault(settings: Settings, store: TransparencyStore, tree: Tree, last: int) 
         keys = load_keys(settings, tree.origin, make=False)
         vkey = keys.signing.verifier.encode()
         store.begin(tree.log_id, keys.origin, vkey, fingerprint(keys.log_secret))
-        require_continued(store, settings.keys_dir / FILE, tree.origin, last)
+        require_continued(store, settings.keys_dir / FILE, keys.signing.verifier, lambda: last)
     except (ForkError, SettingsError) as fault:
         return str(fault)
     if tree.size > last:

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.engine import Outcome
@@ -183,9 +183,7 @@ class Erasing:
         """Let the log say that these were erased; return where it does."""
         places: dict[str, int] = {}
         for party in sorted(parties):
-            command_id = str(uuid.uuid5(_SPACE, party))
-            asked = EraseSubject(party=party, by=by, command_id=command_id)
-            outcome = await self._submit(asked)
+            outcome = await self._submit(_command(party, by))
             place = outcome.position if outcome.events else await self._place(party)
             places[party] = place
         noted = [Erased(party, parties[party], at) for party, at in places.items()]
@@ -246,6 +244,26 @@ class Erasing:
                 ]
         return found
 
+    def tell_late(self, people: Engine, submit: Callable[[EraseSubject], Outcome]) -> int:
+        """Let the log say what it could not say when somebody was erased, because it did not take
+        it then; return of how many. For a thread.
+        """
+        unsaid = {party: entry for party, entry in self.list.read().items() if not entry.position}
+        told = []
+        for part in in_parts(sorted(unsaid)):
+            query = select(PARTIES.c.id).where(
+                PARTIES.c.id.in_(part), PARTIES.c.forgotten_at.is_not(None)
+            )
+            with people.connect() as connection:
+                gone = connection.execute(query).scalars().all()
+            for party in gone:
+                outcome = submit(_command(party, BY))
+                place = outcome.position if outcome.events else None
+                place = place or self._log.position_of(SUBJECT + party, 1) or 0
+                told.append(msgspec.structs.replace(unsaid[party], position=place))
+        self.list.put(told)
+        return len(told)
+
     def sweep(self, first: Callable[[], object] = bool) -> bool:
         """Take the last traces of who was erased out of our files, where any are left; whether
         all are gone now. `first` lets what follows names know that they are gone.
@@ -258,6 +276,10 @@ class Erasing:
         if gone:
             self.list.put([msgspec.structs.replace(entry, swept=True) for entry in left])
         return gone
+
+
+def _command(party: str, by: str) -> EraseSubject:
+    return EraseSubject(party=party, by=by, command_id=str(uuid.uuid5(_SPACE, party)))
 
 
 def _places(log: Facts, known: Mapping[str, Erased]) -> dict[str, int | None]:

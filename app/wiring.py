@@ -320,7 +320,10 @@ class Platform:
         return await self.erasing.erase(parties, mail)
 
     def sweep(self) -> bool:
-        """Take the last traces of who was erased out of our files; whether all are gone."""
+        """Finish what erasures have left to do: facts that the log did not take, and the last
+        traces in our files; whether all are gone.
+        """
+        self.erasing.tell_late(self._people_sync, self.engine.submit)
         return self.erasing.sweep(self.search.look_over)
 
     # --- A server's threads ----------------------------------------------------------------------

@@ -61,6 +61,7 @@ PARTS: Final = (
     Part("projection_rate", 150, ("--present", "400000")),
     Part("audit_rate", 300),
     Part("tree_rate", 120),
+    Part("public_rate", 120),
     Part("tampering", 900),
     Part("soak", 120),
 )

@@ -134,11 +134,13 @@ class LeafCheck:
             self._note_erased(read, parties)
         self._ask_for({party for party in parties if party})
         made = self._made(read, parties)
-        for (position, event, _), party, leaf, stored in zip(
-            read, parties, made, self._stored([each[0] for each in read]), strict=True
-        ):
-            if leaf != stored:
-                self._differs(position, event, party, leaf, stored)
+        kept = list(self._stored([each[0] for each in read]))
+        if made != kept:
+            for (position, event, _), party, leaf, stored in zip(
+                read, parties, made, kept, strict=True
+            ):
+                if leaf != stored:
+                    self._differs(position, event, party, leaf, stored)
         self.seen.checked += len(read)
 
     def _note_erased(self, read: Sequence[Read], parties: Sequence[str | None]) -> None:

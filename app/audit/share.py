@@ -85,12 +85,15 @@ def shares_for(events: int, workers: int) -> int:
     return min(max(1, for_memory, workers * SHARES_EACH if workers > 1 else 1), MOST_TASKS)
 
 
-def pass_over(shares: Sequence[Share], workers: int, progress: Progress) -> list[Passed]:
-    """Go over every share. Raises CannotAudit at an event that this code does not know."""
+def pass_over(
+    shares: Sequence[Share], processes: Processes | None, progress: Progress
+) -> list[Passed]:
+    """Go over every share, in some processes or here. Raises CannotAudit at an event that this code
+    does not know.
+    """
     total, done = shares[0].up_to, list[Passed]()
-    if workers > 1:
-        with Processes(min(workers, len(shares))) as processes:
-            return processes.run(_pass, shares, progress, total)
+    if processes is not None:
+        return processes.run(_pass, shares, progress, total)
     for share in shares:
         before = sum(passed.events for passed in done)
         done.append(_pass(share, lambda events, before=before: progress(before + events, total)))  # type: ignore[misc] # mypy takes the default for an argument

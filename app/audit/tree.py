@@ -118,7 +118,7 @@ class TreeCheck:
         seen: LeavesSeen,
         gaps: Sequence[tuple[int, int]],
         folder: Path,
-        workers: int,
+        processes: Processes | None,
         progress: Progress,
     ) -> TreeFound | None:
         """Check the tree over the leaves, all checkpoints, and that each leaf has its event.
@@ -130,7 +130,7 @@ class TreeCheck:
         self._check_events(gaps)
         self._check_erased(log, seen)
         ranges = self._ranges(folder)
-        ranged = _looked_at(ranges, workers, progress, self._size)
+        ranged = _looked_at(ranges, processes, progress, self._size)
         for each in ranged:
             self._findings.take(each.findings)
         rows = _pairs([each.root for each in ranged if each.root])
@@ -347,18 +347,17 @@ def _unsealed(fact: Erased, records: Sequence[bytes]) -> str:
 
 
 def _looked_at(
-    ranges: Sequence[TreeRange], workers: int, progress: Progress, size: int
+    ranges: Sequence[TreeRange], processes: Processes | None, progress: Progress, size: int
 ) -> list[Ranged]:
-    if workers <= 1 or len(ranges) <= 1:
+    if processes is None or len(ranges) <= 1:
         return [
             look_at(each, lambda done, start=each.start: progress(start + done, size))  # type: ignore[misc] # mypy takes the default for an argument
             for each in ranges
         ]
     found = []
-    with Processes(min(workers, len(ranges))) as processes:
-        for first in range(0, len(ranges), MOST_TASKS):
-            some = ranges[first : first + MOST_TASKS]
-            found += processes.run(look_at, some, progress, size)
+    for first in range(0, len(ranges), MOST_TASKS):
+        some = ranges[first : first + MOST_TASKS]
+        found += processes.run(look_at, some, progress, size)
     return found
 
 

@@ -19,6 +19,7 @@ from app.audit.gathered import money_in
 from app.audit.leaves import LeafPlan, LeavesSeen
 from app.audit.moments import position_of
 from app.audit.order import check_keys, check_order, check_pledge_ids
+from app.audit.processes import Processes
 from app.audit.progress import Progress, unseen
 from app.audit.reader import AuditLog, LogPlace
 from app.audit.share import Passed, Share, pass_over, shares_for, workers_for
@@ -88,9 +89,10 @@ def verify(
         check = None if tree is None else TreeCheck(tree, findings, left_out)
         up_to = position_of(log, moment)
         leaves = None if check is None else check.plan(log, up_to, whole=moment is None)
-        processes = workers or workers_for(up_to)
-        plan = _Plan(log_place, up_to, folder, processes, bank is not None, leaves)
-        shares, passed = _passed(plan, progress)
+        workers = workers or workers_for(up_to)
+        plan = _Plan(log_place, up_to, folder, workers, bank is not None, leaves)
+        processes = opened.enter_context(Processes(workers)) if workers > 1 else None
+        shares, passed = _passed(plan, processes, progress)
         gathered = [share.gathered for share in shares]
         balances = _balances(passed)
         gaps = check_order(log, gathered, up_to, findings)
@@ -139,13 +141,15 @@ class _Plan(NamedTuple):
         ]
 
 
-def _passed(plan: _Plan, progress: Progress) -> tuple[list[Share], list[Passed]]:
+def _passed(
+    plan: _Plan, processes: Processes | None, progress: Progress
+) -> tuple[list[Share], list[Passed]]:
     """Go over the log in shares, or all in one where an event lies in another stream's share."""
     shares = plan.shares(shares_for(plan.up_to, plan.workers))
-    passed = pass_over(shares, plan.workers, progress)
+    passed = pass_over(shares, processes, progress)
     if len(shares) > 1 and any(each.misplaced for each in passed):
         shares = plan.shares(1)
-        passed = pass_over(shares, 1, progress)
+        passed = pass_over(shares, None, progress)
     return shares, passed
 
 

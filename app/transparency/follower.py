@@ -14,7 +14,7 @@ from app.transparency.looking_up import Currencies, Subjects, ViewsBehindError
 from app.transparency.making import LeafMaker
 from app.transparency.public_part import public_part
 from app.transparency.signing import RESTORE, ForkError
-from app.transparency.store import TransparencyStore, TreeMovedError
+from app.transparency.store import OtherTreeError, TransparencyStore, TreeMovedError
 from projections.reading import Facts, LogGapError, Reading, UnreadableFactError
 
 BATCH: Final = 8_192
@@ -33,7 +33,7 @@ LOOK_S: Final = 0.05
 SUBJECT: Final = "subject:"
 """How the stream begins that records a person's erasure."""
 
-LASTING: Final = (UnreadableFactError, UnreadableEvent, LogGapError, ForkError)
+LASTING: Final = (UnreadableFactError, UnreadableEvent, LogGapError, ForkError, OtherTreeError)
 """Faults that trying again does not mend."""
 
 _logger = logging.getLogger(__name__)
@@ -94,7 +94,8 @@ class LeafFollower:
     def step(self, limit: int = BATCH) -> int:
         """Make the next leaves; return how many.
 
-        Raises UnreadableFactError, UnreadableEvent, LogGapError and ForkError, which last;
+        Raises UnreadableFactError, UnreadableEvent, LogGapError, ForkError and OtherTreeError,
+        which last;
         ViewsBehindError, NoSuchPledgeError, TreeMovedError and what the database raises pass.
         Nothing of a batch that failed is written.
         """

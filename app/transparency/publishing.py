@@ -41,6 +41,9 @@ class Client(Protocol):
     def cosign(self, checkpoint_note: str, tiles: Tiles, size: int, timeout_s: float) -> str | None:
         """Its signature line; None where it has seen a larger tree. Raises WitnessError."""
 
+    def close(self) -> None:
+        """Give up its connection."""
+
 
 class WitnessStanding(Struct, frozen=True):
     """How a witness stands: which size it cosigned last and when (ms UTC), and what went wrong
@@ -94,8 +97,10 @@ class Publisher:
         return tuple(witness.standing for witness in self._witnesses)
 
     def close(self) -> None:
-        """Ask nobody any more; what is under way ends by itself."""
+        """Ask nobody any more; what is under way ends by itself, or with its connection."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        for witness in self._witnesses:
+            witness.client.close()
 
     def step(self) -> bool:
         """Have the newest signed checkpoint cosigned and published; whether it was."""

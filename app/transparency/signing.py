@@ -22,10 +22,13 @@ from msgspec import Struct
 
 from app.transparency.checkpoint import Checkpoint
 from app.transparency.merkle import MissingTileError
-from app.transparency.note import SigningKey
-from app.transparency.store import SignedCheckpoint, TransparencyStore
+from app.transparency.note import SigningKey, VerifierKey
+from app.transparency.store import MOVED_ON, SignedCheckpoint, TransparencyStore
 
 FILE: Final = "signed.json"
+
+NOTHING: Final = -1
+"""The size that nothing was signed of."""
 
 EVERY_S: Final = 1.0
 """A checkpoint is signed at most this often; while events arrive, at least every two seconds."""
@@ -78,39 +81,67 @@ def write_signed(path: Path, signed: Signed) -> None:
         os.close(directory)
 
 
-def require_continued(
-    store: TransparencyStore, path: Path, origin: str, last: int
-) -> tuple[Signed | None, SignedCheckpoint | None] | None:
-    """Compare what was signed, by the file and by the database, with the tree of a log that ends at
-    `last`. Return both; None where the tree has yet to be made so far. Raises ForkError.
+class Continued(Struct, frozen=True):
+    """A tree that goes on from all that was signed, by the file (`kept`) and the database
+    (`known`): how many leaves it has, and their root.
     """
-    kept, known, size = read_signed(path), store.latest_signed(), store.size
-    if kept is not None and kept.origin != origin:
+
+    kept: Signed | None
+    known: SignedCheckpoint | None
+    size: int
+    root: bytes
+
+    @property
+    def signed(self) -> int:
+        """The most leaves that were ever signed; NOTHING where none were."""
+        kept = NOTHING if self.kept is None else self.kept.size
+        return max(kept, NOTHING if self.known is None else self.known.size)
+
+
+def require_continued(
+    store: TransparencyStore, path: Path, key: VerifierKey, last: Callable[[], int]
+) -> Continued | None:
+    """Compare what was signed with one moment of the tree of a log that ends at `last()`.
+
+    None where the tree has yet to be made so far. Raises ForkError.
+    """
+    kept = read_signed(path)
+    if kept is not None and kept.origin != key.name:
         raise ForkError(
-            f"{path} is of the transparency log {kept.origin}, not of {origin}: these are not the"
-            " keys of this log, or the file was put here from elsewhere."
+            f"{path} is of the transparency log {kept.origin}, not of {key.name}: these are not"
+            " the keys of this log, or the file was put here from elsewhere."
         )
-    said = [(kept.size, kept.root, str(path))] if kept is not None else []
-    if known is not None:
-        said.append((known.size, known.root.hex(), "the database"))
-    for wanted, root, where in said:
-        if wanted > last:
-            raise ForkError(
-                f"A checkpoint of {wanted:,} events was signed ({where}), and the log ends at"
-                f" position {last:,}: events that others have proof of are not in it. {RESTORE}"
-            )
-        if wanted > size:
-            return None
-        try:
-            same = store.root_at(wanted).hex() == root
-        except MissingTileError as fault:
-            raise ForkError(f"The transparency tree is not whole: {fault}. {RESTORE}") from fault
-        if not same:
-            raise ForkError(
-                f"A checkpoint of {wanted:,} events was signed ({where}), and the first"
-                f" {wanted:,} events of the tree are others: signing on would be a fork. {RESTORE}"
-            )
-    return kept, known
+    with store.snapshot() as tree:
+        if tree.vkey != key.encode():
+            raise ForkError(MOVED_ON)
+        said = [(kept.size, kept.root, str(path))] if kept is not None else []
+        if tree.signed is not None:
+            said.append((tree.signed.size, tree.signed.root.hex(), "the database"))
+        for wanted, root, where in said:
+            if wanted > tree.size:
+                _require_longer(wanted, where, last())
+                return None
+            try:
+                same = tree.root_at(wanted).hex() == root
+            except MissingTileError as fault:
+                raise ForkError(
+                    f"The transparency tree is not whole: {fault}. {RESTORE}"
+                ) from fault
+            if not same:
+                raise ForkError(
+                    f"A checkpoint of {wanted:,} events was signed ({where}), and the first"
+                    f" {wanted:,} events of the tree are others: signing on would be a fork."
+                    f" {RESTORE}"
+                )
+        return Continued(kept, tree.signed, tree.size, tree.root_at(tree.size))
+
+
+def _require_longer(wanted: int, where: str, last: int) -> None:
+    if wanted > last:
+        raise ForkError(
+            f"A checkpoint of {wanted:,} events was signed ({where}), and the log ends at"
+            f" position {last:,}: events that others have proof of are not in it. {RESTORE}"
+        )
 
 
 class Signer:
@@ -140,44 +171,59 @@ class Signer:
         self._may_sign = may_sign
         self._told = told
         self._publish_at_once = publish_at_once
-        self._checked = False
-        self._signed = -1
+        self._signed = self._noted = NOTHING
         self.fault = ""
         self.trouble = ""
 
-    def check(self) -> bool:
-        """Whether what was signed is a prefix of the tree; False where the tree has yet to be made
-        so far. Keeps what was signed and not stored before the end came. Raises ForkError.
+    def step(self) -> SignedCheckpoint | None:
+        """Sign the tree as it is stored, if it has grown; return the checkpoint.
+
+        Before each signature all that was signed, here or on another machine, is compared with the
+        very moment of the tree that is signed: a database may be exchanged for an older one while
+        this runs. What was signed and not stored before the end came is stored. Raises ForkError.
         """
-        found = require_continued(self._store, self._path, self._key.verifier.name, self._last())
+        if self._store.size == self._signed:
+            return None
+        found = self._continued()
         if found is None:
-            return False
-        kept, known = found
-        self._signed = max(kept.size if kept else -1, known.size if known else -1)
+            return None
+        kept, known = found.kept, found.known
         if kept is not None and (known is None or known.size < kept.size):
             self._keep(kept.size, bytes.fromhex(kept.root), kept.at)
         elif known is not None and self._publish_at_once and not known.published:
             self._store.publish(known.size, known.note)
             self._told()
-        self._checked = True
-        return True
+        if found.size == found.signed:
+            self._note(found)
+            self._signed = found.size
+            return None
+        signed = Signed(self._key.verifier.name, found.size, found.root.hex(), self._clock())
+        write_signed(self._path, signed)
+        self._signed = found.size
+        return self._keep(found.size, found.root, signed.at)
 
-    def step(self) -> SignedCheckpoint | None:
-        """Sign the tree as it is stored, if it has grown; return the checkpoint.
+    def stand_by(self) -> None:
+        """Note what another machine signed, so that this one knows it when its turn comes.
 
         Raises ForkError.
         """
-        if not self._checked and not self.check():
-            return None
-        size = self._store.size
-        if size <= self._signed:
-            if size < self._signed:
-                self._checked = False
-            return None
-        root, at = self._store.root_at(size), self._clock()
-        write_signed(self._path, Signed(self._key.verifier.name, size, root.hex(), at))
-        self._signed = size
-        return self._keep(size, root, at)
+        known = self._store.latest_signed()
+        if known is not None and known.size != self._noted:
+            found = self._continued()
+            if found is not None:
+                self._note(found)
+                self._noted = known.size
+        self._signed = NOTHING
+
+    def _continued(self) -> Continued | None:
+        return require_continued(self._store, self._path, self._key.verifier, self._last)
+
+    def _note(self, found: Continued) -> None:
+        """Keep outside the database what it says was signed, where that is more."""
+        kept, known = found.kept, found.known
+        if known is not None and (kept is None or kept.size < known.size):
+            origin = self._key.verifier.name
+            write_signed(self._path, Signed(origin, known.size, known.root.hex(), known.at))
 
     def _keep(self, size: int, root: bytes, at: int) -> SignedCheckpoint:
         signed = self.sign(size, root, at)
@@ -199,17 +245,17 @@ class Signer:
         while not stop.is_set():
             began = time.monotonic()
             try:
-                if not self._may_sign():
-                    self._checked = False
-                else:
+                if self._may_sign():
                     self.step()
-                    self.trouble = ""
+                else:
+                    self.stand_by()
+                self.trouble = ""
             except ForkError as fault:
                 self.fault = str(fault)
                 _logger.critical("no checkpoint is signed: %s", fault)
                 return
             except Exception as fault:
-                self._checked = False
+                self._signed = self._noted = NOTHING
                 self.trouble = f"{type(fault).__name__}: {fault}"
                 _logger.exception("a checkpoint could not be signed; it is tried again")
             stop.wait(max(0.0, began + EVERY_S - time.monotonic()))

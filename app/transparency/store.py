@@ -111,6 +111,12 @@ OPENINGS, OPENED = openings_tables(METADATA)
 TRANSPARENCY_SCHEMA: Final = Schema("transparency", SCHEMA_VERSION, METADATA)
 
 
+MOVED_ON: Final = (
+    "The transparency log goes on under another name and key, since a shorter log was accepted: give"
+    " this machine its new keys and start it again."
+)
+
+
 class TreeMovedError(Exception):
     """Somebody else appended: nothing of this was written."""
 
@@ -159,7 +165,7 @@ class TransparencyStore:
         self._lock = threading.Lock()
         self._edge: Edge | None = None
         self._full: OrderedDict[tuple[int, int], bytes] = OrderedDict()
-        self._number = 0
+        self._number = self._shown = 0
 
     def close(self) -> None:
         """Close the store."""
@@ -183,10 +189,7 @@ class TransparencyStore:
         """The present identity and size; None where nothing was begun."""
         with self.engine.connect() as connection:
             row = connection.execute(_TREE).first()
-        if row is None:
-            return None
-        self._number = row.number
-        return Tree(*row)
+        return None if row is None else Tree(*row)
 
     def begin(self, log_id: str, origin: str, vkey: str, log_secret: bytes) -> Tree:
         """Begin the tree of a log, or go on with the one that is there.
@@ -213,6 +216,7 @@ class TransparencyStore:
                 f"The signing key is not that of the transparency log {tree.origin},"
                 f" {tree.vkey}: bring it back from a backup of the keys."
             )
+        self._number = tree.number
         return tree
 
     @property
@@ -235,7 +239,11 @@ class TransparencyStore:
                 edge = self._read_edge(old_size)
             self._edge = None  # until it is written
             more = grown(edge, leaves)
-            self._write(old_size, more)
+            try:
+                self._write(old_size, more)
+            except BaseException:
+                self._full.clear()  # another database may lead now, with another tree
+                raise
             self._edge = more.edge
         return more.edge.size
 
@@ -248,8 +256,12 @@ class TransparencyStore:
     def _write(self, old_size: int, more: Grown) -> None:
         tiles = [(_place(level, n), hashes) for (level, n), hashes in more.tiles.items()]
         with self._writing() as connection:
+            number = connection.execute(_NUMBER).scalar()
+            self._number = self._number or number or 0
+            if number != self._number:
+                raise OtherTreeError(MOVED_ON)
             moved = connection.execute(
-                _MOVE, {"number": self._number, "old": old_size, "new": more.edge.size}
+                _MOVE, {"number": number, "old": old_size, "new": more.edge.size}
             )
             if moved.rowcount != 1:
                 raise TreeMovedError(f"the tree has not {old_size} leaves any more")
@@ -340,6 +352,16 @@ class TransparencyStore:
             found = connection.execute(wanted).scalar()
         return b"" if found is None else bytes(found)
 
+    @contextmanager
+    def snapshot(self) -> Iterator[TreeSnapshot]:
+        """The tree as it is at one moment, read from the database and nowhere else."""
+        with self.engine.connect() as connection:
+            if self._dialect == "sqlite":
+                connection.exec_driver_sql("BEGIN")  # what is read then is of one moment
+            else:
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            yield TreeSnapshot(connection)  # rolled back when the connection is given back
+
     # --- Checkpoints -----------------------------------------------------------------------------
 
     def add_checkpoint(self, checkpoint: SignedCheckpoint) -> None:
@@ -364,8 +386,7 @@ class TransparencyStore:
     def latest_signed(self) -> SignedCheckpoint | None:
         """The last checkpoint that was signed, of the present identity."""
         with self.engine.connect() as connection:
-            row = connection.execute(_LATEST_SIGNED).first()
-        return None if row is None else SignedCheckpoint(*row)
+            return _latest_signed(connection)
 
     def latest_published(self) -> SignedCheckpoint | None:
         """The last checkpoint that was published, of the present identity; its note is the
@@ -373,7 +394,12 @@ class TransparencyStore:
         """
         with self.engine.connect() as connection:
             row = connection.execute(_LATEST_PUBLISHED).first()
-        return None if row is None else _published(row)
+        if row is None:
+            return None
+        if row.tree != self._shown:
+            self._full.clear()  # a shorter log was accepted: full tiles may be others now
+            self._shown = row.tree
+        return SignedCheckpoint(row.size, bytes(row.root), row.at, row.published, row.published)
 
     def published_covering(self, index: int) -> SignedCheckpoint | None:
         """The newest published checkpoint, if the leaf of this index (from 0) is in its tree."""
@@ -395,6 +421,7 @@ class TransparencyStore:
 
 _TREES: Final = select(TREES).order_by(TREES.c.number)
 _TREE: Final = select(TREES).order_by(TREES.c.number.desc()).limit(1)
+_NUMBER: Final = select(func.max(TREES.c.number))
 _SIZE: Final = select(TREES.c.size).order_by(TREES.c.number.desc()).limit(1)
 _MOVE: Final = text("UPDATE trees SET size = :new WHERE number = :number AND size = :old")
 _PRESENT: Final = "tree = (SELECT max(number) FROM trees)"
@@ -404,14 +431,39 @@ _PUBLISH: Final = text(
 _COLUMNS: Final = "SELECT size, root, at, note, published FROM checkpoints"
 _LATEST_SIGNED: Final = text(f"{_COLUMNS} WHERE {_PRESENT} ORDER BY size DESC LIMIT 1")
 _LATEST_PUBLISHED: Final = text(
-    f"{_COLUMNS} WHERE {_PRESENT} AND published <> '' ORDER BY size DESC LIMIT 1"
+    "SELECT size, root, at, published, tree FROM checkpoints"  # noqa: S608 - our own words
+    f" WHERE {_PRESENT} AND published <> '' ORDER BY size DESC LIMIT 1"
 )
 _CHECKPOINTS: Final = text(f"{_COLUMNS} WHERE size > :after ORDER BY size, tree LIMIT :limit")
 _CHECKPOINTS_OF: Final = text(f"{_COLUMNS} WHERE size = :size ORDER BY tree")
 
 
-def _published(row: Row[Any]) -> SignedCheckpoint:
-    return SignedCheckpoint(row.size, bytes(row.root), row.at, row.published, row.published)
+class TreeSnapshot:
+    """One moment of a stored tree: what was signed and what is there belong together."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        row = connection.execute(_TREE).first()
+        self.vkey: str = "" if row is None else row.vkey
+        self.size: int = 0 if row is None else row.size
+        self.signed = _latest_signed(connection)
+
+    def tile(self, level: int, n: int, width: int) -> bytes:
+        """See `merkle.Tiles`. Raises MissingTileError."""
+        wanted = select(TILES.c.hashes).where(TILES.c.place == _place(level, n))
+        found = bytes(self._connection.execute(wanted).scalar() or b"")
+        if len(found) < width * HASH_BYTES:
+            raise MissingTileError(f"tile {n} of level {level} has not {width} hashes")
+        return found[: width * HASH_BYTES]
+
+    def root_at(self, size: int) -> bytes:
+        """The root of the first `size` leaves. Raises MissingTileError."""
+        return root_at(self, size)
+
+
+def _latest_signed(connection: Connection) -> SignedCheckpoint | None:
+    row = connection.execute(_LATEST_SIGNED).first()
+    return None if row is None else SignedCheckpoint(*row)
 
 
 def _values(tree: Tree) -> dict[str, object]:

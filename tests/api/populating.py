@@ -142,6 +142,7 @@ async def _pledged(world: Peopled, submitted: dict[str, Any], **changes: Json) -
     assert answer.status_code == 201, answer.text
     world.ids.setdefault("pledge_id", []).append(body["pledge_id"])
     world.ids.setdefault("payment_method", []).append(method)
+    world.ids.setdefault("position", []).append(str(answer.json()["position"]))
 
 
 async def _beside(world: Peopled) -> None:

@@ -108,6 +108,8 @@ async def _send(world: Peopled, path: str, method: str, said: Any, caller: Calle
     filled = path.format_map(
         {known: values[0] for known, values in world.ids.items() if values}
         | {"campaign_id": world.ids["campaign_id"][which], "no": 1, "number": "held"}
+        # Where the first pledge of the live campaign stands.
+        | {"position": world.ids["position"][2]}
     )
     body = bodies(world).get(name)
     query = _QUERIES.get(name, "")

@@ -32,7 +32,7 @@ def copy(world_in_files: World, tmp_path: Path) -> Iterator[sqlite3.Connection]:
 @pytest.fixture
 def before(world_in_files: World, copy: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """The log itself, for reading only."""
-    assert copy
+    assert copy.total_changes == 0
     location = f"{world_in_files.settings.log_path.as_uri()}?mode=ro"
     with closing(sqlite3.connect(location, uri=True)) as opened:
         yield opened

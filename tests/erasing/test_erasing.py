@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import shutil
 from pathlib import Path
@@ -83,6 +84,24 @@ async def test_the_next_start_finishes_it(
             with pytest.raises(KilledError):
                 await platform.erase_person([party], MAIL)
     async with open_platform(settings, clock=lambda: NOW) as platform:
+        assert await is_erased(platform, party)
+
+
+async def test_a_running_server_says_it_late(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the log did not take it then, it is told as soon as it does; the rows are long gone."""
+
+    async def refused(*_: object) -> None:
+        raise KilledError
+
+    async with open_platform(settings, clock=lambda: NOW) as platform:
+        party = await somebody(platform)
+        with monkeypatch.context() as patch:
+            patch.setattr(platform.erasing, "_submit", refused)
+            with pytest.raises(KilledError):
+                await platform.erase_person([party], MAIL)
+        await asyncio.to_thread(platform.sweep)
         assert await is_erased(platform, party)
 
 

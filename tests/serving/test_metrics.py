@@ -21,7 +21,7 @@ from domain.terms import DAY_MS
 from tests.api.running import Caller, Running, pledge
 from tests.serving.server import Served, eventually, run
 
-FOLLOWERS = {"views", "search", "processes", "mail", "snapshots"}
+FOLLOWERS = {"views", "search", "processes", "mail", "snapshots", "tree"}
 
 
 def samples(text: str) -> dict[str, list[Sample]]:

@@ -180,6 +180,9 @@ class Witness:
         self.at_once = 0
         self.most_at_once = 0
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def cosign(self, note: str, tiles: Tiles, size: int, timeout_s: float) -> str | None:
         """Cosign, unless it was told otherwise."""
         assert tiles is not None

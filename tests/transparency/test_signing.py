@@ -8,12 +8,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy import delete, update
 
 from app.transparency.checkpoint import open_checkpoint
 from app.transparency.merkle import consistency_proof, verify_consistency
 from app.transparency.note import SigningKey
 from app.transparency.signing import FILE, ForkError, Signed, read_signed, write_signed
-from app.transparency.store import SignedCheckpoint, TransparencyStore
+from app.transparency.store import (
+    CHECKPOINTS,
+    TREES,
+    OtherTreeError,
+    SignedCheckpoint,
+    TransparencyStore,
+)
 from tests.transparency.tree_stage import NOW, TreeStage
 
 
@@ -267,12 +274,129 @@ def test_the_empty_log_is_signed(tmp_path: Path) -> None:
     stage.close()
 
 
-def test_another_key_signs_nothing_that_ours_reads(tmp_path: Path) -> None:
-    """The signature is that of the key."""
+def test_another_key_signs_nothing(tmp_path: Path) -> None:
+    """Not even one of the same name: the tree knows whose it is."""
     stage = TreeStage(tmp_path)
     other = SigningKey.generate("tree.test/log")
-    signed = stage.signer(stage.store(), key=other).step()
-    assert signed is not None
-    with pytest.raises(ValueError, match="not signed by"):
-        open_checkpoint(signed.note, stage.keys.signing.verifier)
+    with pytest.raises(ForkError, match="another name and key"):
+        stage.signer(stage.store(), key=other).step()
     stage.close()
+
+
+def test_a_machine_that_was_not_stopped_ends_when_a_shorter_log_is_accepted(
+    tree_stage: TreeStage,
+) -> None:
+    """It neither signs with the old key nor appends to the tree of the new one."""
+    store = tree_stage.store()
+    follower, signer = tree_stage.follower(store), tree_stage.signer(store)
+    follower.step(40)
+    assert signer.step() is not None
+    last = 30
+    elsewhere = tree_stage.store()
+    elsewhere.continue_as(last, "tree.test/log/r2", "vkey2")
+    for _ in range(2):
+        with pytest.raises(OtherTreeError, match="another name and key"):
+            follower.step()
+        with pytest.raises(ForkError, match="another name and key"):
+            signer.step()
+    assert elsewhere.size == last
+    assert elsewhere.latest_signed() is None
+
+
+# --- Databases that change under a running signer ------------------------------------------------
+
+
+def swap(stage: TreeStage, keep: int) -> None:
+    """The database is exchanged for one that knows less, under open connections: the leaves behind
+    `keep` and all that was signed of them are gone, and others come in their place.
+    """
+    store = stage.store()
+    with store.engine.begin() as connection:
+        connection.execute(delete(CHECKPOINTS).where(CHECKPOINTS.c.size > keep))
+        connection.execute(update(TREES).values(size=keep))
+    for party in stage.parties.keys:
+        stage.parties.keys[party] = b"z" * 32
+    stage.follower(store).catch_up()
+
+
+def test_a_failover_under_a_running_signer_is_noticed(tree_stage: TreeStage) -> None:
+    """The tree regrew past what was signed before the signer looked again: nothing is signed."""
+    store = tree_stage.store()
+    tree_stage.follower(store).step(30)
+    signer = tree_stage.signer(store)
+    assert signer.step() is not None
+    known = kept(tree_stage)
+    swap(tree_stage, 20)
+    assert store.size > known.size
+    with pytest.raises(ForkError, match="would be a fork"):
+        signer.step()
+    assert kept(tree_stage) == known
+    assert store.latest_signed() is None
+
+
+def test_what_is_kept_in_memory_hides_no_fork(tmp_path: Path) -> None:
+    """A full tile that this process read before is read anew."""
+    stage = TreeStage(tmp_path)
+    while stage.log.last()[0] < 600:
+        stage.history.open_campaign()
+    stage.viewing.catch_up()
+    store = stage.store()
+    follower, signer = stage.follower(store), stage.signer(store)
+    follower.step(200)
+    assert signer.step() is not None
+    follower.step(350)
+    assert store.root_at(200) == bytes.fromhex(kept(stage).root)
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE tiles SET hashes = zeroblob(length(hashes)) WHERE place = 0"
+        )
+    assert store.root_at(200) == bytes.fromhex(kept(stage).root), "from memory"
+    with pytest.raises(ForkError, match="would be a fork"):
+        signer.step()
+    stage.close()
+
+
+def another_machine(stage: TreeStage, folder: Path) -> TreeStage:
+    """The same log and tree, with a keys directory of another machine."""
+    other = object.__new__(TreeStage)
+    other.__dict__ = dict(stage.__dict__)
+    folder.mkdir()
+    other.settings = msgspec.structs.replace(stage.settings, keys_dir=folder)
+    return other
+
+
+def test_a_machine_that_stands_by_knows_what_was_signed(
+    tree_stage: TreeStage, tmp_path: Path
+) -> None:
+    """It never signed, and when its turn comes after a restore it signs no fork."""
+    other = another_machine(tree_stage, tmp_path / "other")
+    store = tree_stage.store()
+    waiting = other.signer(store)
+    waiting.stand_by()
+    tree_stage.follower(store).step(30)
+    assert tree_stage.signer(store).step() is not None
+    waiting.stand_by()
+    assert kept(other) == kept(tree_stage)
+    swap(tree_stage, 20)
+    for signer in (waiting, other.signer(other.store())):
+        with pytest.raises(ForkError, match="would be a fork"):
+            signer.step()
+    assert store.latest_signed() is None
+
+
+def test_turns_may_change_between_machines(tree_stage: TreeStage, tmp_path: Path) -> None:
+    """Each goes on from what the other signed, and its note never goes back."""
+    other = another_machine(tree_stage, tmp_path / "other")
+    store = tree_stage.store()
+    follower = tree_stage.follower(store)
+    one, two = tree_stage.signer(store), other.signer(store)
+    sizes = []
+    for signing, waiting in ((one, two), (two, one), (one, two)):
+        follower.step(10)
+        signed = signing.step()
+        assert signed is not None
+        sizes.append(signed.size)
+        waiting.stand_by()
+        assert kept(tree_stage).size == kept(other).size == signed.size
+    assert sizes == [10, 20, 30]
+    assert [each.size for each in store.checkpoints()] == sizes

@@ -20,8 +20,8 @@ _logger = logging.getLogger(__name__)
 
 
 Doubt = Literal["", "fork", "late"]
-"""Why no new checkpoint is published: what is stored does not continue what was signed (or cannot be
-read), or what signs and cosigns cannot be reached. Empty while one is.
+"""Why no new checkpoint is published: what is stored does not continue what was signed, or cannot
+be read; or what signs and cosigns cannot be reached. Empty while one is.
 """
 
 
