@@ -71,8 +71,8 @@ _PROVED: Final = {
     "unchanged": "The change of your pledge, which left its amount as it was,",
     "withdrawn": "The end of your pledge of {amount}",
     "released": "The end of {pledges} pledges of {amount} together",
-    "collected": "The charge of {amount}",
-    "returned": "The return of {amount}",
+    "collected": "The charge of {amount} for your pledge",
+    "returned": "The return of {amount} of your pledge",
 }
 
 _key = click.option("--key", metavar="VKEY", help="The log's public key, as it is printed.")
@@ -255,7 +255,7 @@ def _what(facts: Facts) -> str:
         return "An entry that cannot be read"
     kind, minor, pledges = _kind(public)
     amount = _amount(abs(minor), public.currency)
-    said = _PROVED.get(kind, "{kind} of {amount}").format(
+    said = _PROVED.get(kind, "A change ({kind}) of {amount}").format(
         amount=amount, pledges=abs(pledges), kind=kind
     )
     number = "" if facts.event is None else f", its pledge {facts.event.no:,},"

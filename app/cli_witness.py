@@ -35,6 +35,9 @@ _given = click.option(
 @click.option("--port", type=click.IntRange(1, 65535), default=8100, show_default=True)
 @_data
 @click.option("--log", "logs", metavar="VKEY", multiple=True, help="A log's key. Repeatable.")
+@click.option(
+    "--begin", is_flag=True, help="This key has never cosigned: begin with an empty memory."
+)
 @_given
 @click.pass_context
 def witness(
@@ -44,6 +47,7 @@ def witness(
     port: int,
     data_dir: Path,
     logs: tuple[str, ...],
+    begin: bool,
     given: str,
 ) -> None:
     """Cosign the checkpoints of logs as long as each tree begins with the one before."""
@@ -56,7 +60,7 @@ def witness(
     options: Options = context.obj
     try:
         key = witness_key(data_dir, name, given)
-        watching = open_witness(data_dir, key, logs)
+        watching = open_witness(data_dir, key, logs, begin=begin)
         options.say(f"Witness {key.verifier.name} at http://{host}:{port}")
         options.say(f"Key: {key.verifier.encode()}")
         for origin in sorted(watching.logs):

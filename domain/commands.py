@@ -435,10 +435,15 @@ class ResolveDiscrepancy(Command, frozen=True, kw_only=True):
 
 
 class EraseSubject(Command, frozen=True, kw_only=True):
-    """Record that a person was erased. It is about `party`, and about no campaign."""
+    """Record that a person was erased. It is about `party`, and about no campaign.
+
+    `sealed_to` and `seal` are those of the fact; 0 and empty where nothing was sealed.
+    """
 
     party: str
     campaign_id: str = ""
+    sealed_to: int = 0
+    seal: str = ""
 
 
 COMMANDS: Final[tuple[type[Command], ...]] = tuple(

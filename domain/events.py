@@ -565,8 +565,15 @@ class DiscrepancyResolved(Event, frozen=True, kw_only=True, tag="discrepancy.res
 class SubjectErased(Event, frozen=True, kw_only=True, tag="subject.erased.v1"):
     """What was held about a person is gone, and the key that ties commitments to them with it.
 
-    The stream is `subject:<party>`; no channel.
+    The stream is `subject:<party>`; no channel. `seal`, where it is not empty, holds the stored
+    events about the person up to position `sealed_to` together, now that their commitments open
+    for nobody: 64 hex digits, HMAC-SHA256 under the log's secret of "erased", a zero byte, the
+    party's id, and for each event in log order its position (8 bytes, big endian) and the SHA-256
+    of its bytes.
     """
+
+    sealed_to: int
+    seal: str
 
 
 AnyEvent = (

@@ -13,7 +13,7 @@ from msgspec import Struct
 from domain import errors
 from domain.commands import EraseSubject
 from domain.events import Event, SubjectErased
-from domain.ids import is_actor, is_id, role_of
+from domain.ids import is_actor, is_id, is_text_hash, role_of
 
 SUBJECT: Final = "subject:"
 """What the stream of a person begins with."""
@@ -46,6 +46,9 @@ def decide(state: Subject, command: EraseSubject, at: int) -> list[Event]:
         raise errors.CommandExpired
     if not is_actor(command.by) or not is_id(command.command_id) or not is_id(state.party):
         raise errors.ContentInvalid("A person and a command are named by a UUID in lower case.")
+    is_sealed = command.sealed_to > 0
+    if not is_text_hash(command.seal) or command.sealed_to < 0 or bool(command.seal) != is_sealed:
+        raise errors.ContentInvalid("A seal is 64 hex digits, and up to which position it holds.")
     if role_of(command.by) != "system":
         raise errors.NotAllowed("Persons are erased by the platform alone.")
     if state.erased:
@@ -58,6 +61,8 @@ def decide(state: Subject, command: EraseSubject, at: int) -> list[Event]:
             by=command.by,
             command_id=command.command_id,
             channel="",
+            sealed_to=command.sealed_to,
+            seal=command.seal,
         )
     ]
 

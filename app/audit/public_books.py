@@ -5,6 +5,8 @@ from __future__ import annotations
 from array import array
 from binascii import Error as Base64Error
 from binascii import a2b_base64
+from collections import deque
+from collections.abc import Iterator
 from hashlib import sha256
 from typing import Final
 
@@ -69,15 +71,28 @@ class Books:
 
     def read(self, source: Source, listed: list[Listed], progress: Progress) -> None:
         """Read and add up every batch that is listed. Raises CannotReadError."""
-        places = [(one, batch) for one in listed for batch in range(1, one.batches + 1)]
-        asked = (batch_path(one.campaign, batch) for one, batch in places)
-        for done, ((one, number), data) in enumerate(
-            zip(places, source.read_all(asked), strict=True), 1
-        ):
+        total = sum(one.batches for one in listed)
+        if total > self._tree.size:
+            raise CannotReadError("More batches are listed than the tree has leaves.")
+        waiting: deque[tuple[Listed, int]] = deque()
+        missing: set[str] = set()
+
+        def asked() -> Iterator[str]:
+            for one in listed:
+                for number in range(1, one.batches + 1):
+                    if one.campaign in missing:
+                        break
+                    waiting.append((one, number))
+                    yield batch_path(one.campaign, number)
+
+        for done, data in enumerate(source.read_all(asked()), 1):
+            one, number = waiting.popleft()
             account = self.accounts.setdefault(one.campaign, Account(one.campaign))
             if data is None:
                 sentence = f"Batch {number:,} is listed and not published."
-                self._findings.add("openings", sentence, None, one.campaign)
+                if one.campaign not in missing:
+                    self._findings.add("openings", sentence, None, one.campaign)
+                missing.add(one.campaign)
                 continue
             try:
                 batch = decode_batch(data)
@@ -86,7 +101,7 @@ class Books:
                     f"Batch {number:,} of {one.campaign} is none: {fault}."
                 ) from fault
             self._take(account, number, batch)
-            progress(done, len(places))
+            progress(done, total)
 
     # --- A batch ---------------------------------------------------------------------------------
 

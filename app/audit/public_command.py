@@ -44,6 +44,11 @@ class _Key(click.ParamType[VerifierKey]):
             self.fail(f"{fault}.", param, ctx)
 
 
+def _plain(line: str) -> str:
+    """A line without what would steer a terminal: some of it is the log's own words."""
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in line)
+
+
 @contextmanager
 def _bars() -> Iterator[Callable[[str], Progress]]:
     """Bars on standard error, one after another, where that is a terminal."""
@@ -118,19 +123,22 @@ def audit_public(
         with closing(source), _bars() as watch:
             found = PublicAuditor(source, asked, watch).run()
     except CannotReadError as fault:
-        click.echo(f"Error: {fault}", err=True)
+        click.echo(_plain(f"Error: {fault}"), err=True)
         sys.exit(CANNOT)
     except CheckpointRefusedError as fault:
         if options.json:
             click.echo(msgspec.json.encode({"ok": False, "findings": fault.findings}))
         else:
             for finding in fault.findings:
-                click.echo(str(finding))
+                click.echo(_plain(str(finding)))
         sys.exit(FOUND)
+    except Exception as fault:  # noqa: BLE001 - whatever bytes a log makes up are no finding
+        click.echo(f"Error: This cannot be checked: {type(fault).__name__}.", err=True)
+        sys.exit(CANNOT)
     if options.json:
         click.echo(msgspec.json.encode({"ok": found.ok, **msgspec.structs.asdict(found)}))
     else:
         for line in describe(found):
-            click.echo(line)
+            click.echo(_plain(line))
     if not found.ok:
         sys.exit(FOUND)

@@ -22,6 +22,8 @@ PAST: Final = "checkpoints"
 REFUSED: Final = "refused"
 _FRESH: Final = ".fresh"
 _MARK: Final = 8
+_HALF: Final = ".part"
+"""How the name of a file ends that is being written."""
 
 
 class Mirror:
@@ -132,7 +134,7 @@ def past_checkpoints(folder: Path) -> list[tuple[str, str]]:
     kept = folder / PAST
     if not kept.is_dir():
         return []
-    files = sorted(path for path in kept.iterdir() if path.is_file())
+    files = sorted(path for path in kept.iterdir() if path.is_file() and path.suffix != _HALF)
     return [(file.name, file.read_bytes().decode(errors="replace")) for file in files]
 
 
@@ -144,7 +146,7 @@ def _text_of(note: bytes) -> bytes:
 def _write(file: Path, data: bytes) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(file.name + ".part")
+        partial = file.with_name(file.name + _HALF)
         partial.write_bytes(data)
         partial.replace(file)
     except OSError as fault:

@@ -6,6 +6,7 @@ Nothing is trusted here: answers are bounded in size and time, and another host 
 from __future__ import annotations
 
 import re
+import threading
 import time
 import zlib
 from collections import deque
@@ -132,7 +133,7 @@ class Web:
             raise CannotReadError(f"{url} is neither an address nor a directory.")
         self.name = url
         self._base = url.rstrip("/")
-        self._faults = httpx.HTTPError
+        self._faults = (httpx.HTTPError, httpx.StreamError)
         self._client = httpx.Client(
             follow_redirects=False,
             timeout=httpx.Timeout(SILENCE_S, connect=CONNECT_S),
@@ -140,7 +141,20 @@ class Web:
             headers={"accept-encoding": "gzip", "user-agent": "tributary-audit-public"},
         )
         self._pool = ThreadPoolExecutor(AT_ONCE, "reading")
+        self._began: dict[int, float] = {}
+        self._late = False
+        self._closed = threading.Event()
+        threading.Thread(target=self._watch, name="watching", daemon=True).start()
         self._find()
+
+    def _watch(self) -> None:
+        """End everything once an answer takes too long, however little by little it comes."""
+        while not self._closed.wait(WHOLE_ANSWER_S / 20):
+            oldest = min([*self._began.values()], default=None)
+            if oldest is not None and time.monotonic() - oldest > WHOLE_ANSWER_S:
+                self._late = True
+                self._client.close()
+                return
 
     def _find(self) -> None:
         """Let the address be the log's, where the platform's was given."""
@@ -160,6 +174,9 @@ class Web:
             if tried:
                 time.sleep(wait_s)
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+            if self._late:
+                break
+            self._began[threading.get_ident()] = time.monotonic()
             try:
                 with self._client.stream("GET", url) as response:
                     status = response.status_code
@@ -173,8 +190,14 @@ class Web:
                         raise CannotReadError(f"{url} answers with {status}{_elsewhere(response)}.")
                     why = str(status)
                     wait_s = max(wait_s, _asked_to_wait(response))
-            except self._faults as fault:
+            except (*self._faults, RuntimeError) as fault:
+                if isinstance(fault, RuntimeError) and not self._late:
+                    raise
                 why = type(fault).__name__
+            finally:
+                self._began.pop(threading.get_ident(), None)
+        if self._late:
+            raise CannotReadError(f"{url} does not end: {WHOLE_ANSWER_S:g} s were not enough.")
         raise CannotReadError(f"{url} does not answer: {why}, {TRIES} times.")
 
     def read_all(self, paths: Iterable[str]) -> Iterator[bytes | None]:
@@ -193,6 +216,7 @@ class Web:
 
     def close(self) -> None:
         """Let go of connections."""
+        self._closed.set()
         self._pool.shutdown(cancel_futures=True)
         self._client.close()
 

@@ -57,9 +57,10 @@ def read_tree(source: Source, size: int, findings: Findings, progress: Progress)
     Raises CannotReadError where leaves are missing or are none.
     """
     tree = Tree(size, MemoryTiles(), bytearray())
-    places = [(n, width_at(0, n, size)) for n in range(-(-size // TILE_WIDTH))]
-    asked = (tile_path("entries", n, width) for n, width in places)
-    for (n, width), data in zip(places, source.read_all(asked), strict=True):
+    # One after another: the size is what the log claims, and the first that is missing ends it.
+    asked = (tile_path("entries", n, width_at(0, n, size)) for n in range(-(-size // TILE_WIDTH)))
+    for n, data in enumerate(source.read_all(asked)):
+        width = width_at(0, n, size)
         _add(tree, n, _whole(source, data, n, width), findings)
         progress(min(size, (n + 1) * TILE_WIDTH), size)
     return tree

@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 
 from app.audit.public import CampaignAudit, PublicAudit
 from app.transparency.openings import NUMBERS, PLATFORM, Claim
-from domain.money import format_minor
+from domain.money import EXPONENTS, format_minor
+
+_LAST_S = 253_402_300_799
+"""The end of the year 9999, in seconds since 1970."""
 
 _SHORT = "pledges"
 """The one number that is no money."""
@@ -62,7 +65,11 @@ _FROM = {
 
 def _witnesses(found: PublicAudit) -> Iterator[str]:
     for one in found.witnesses:
-        at = "" if one.at_s is None else f" at {datetime.fromtimestamp(one.at_s, UTC):%F %T} UTC"
+        at = ""
+        if one.at_s is not None:
+            # A time beyond the calendar is told as the last there is.
+            moment = datetime.fromtimestamp(min(one.at_s, _LAST_S), UTC)
+            at = f" at {moment:%F %T} UTC"
         yield f"cosigned by {one.name}{at}"
 
 
@@ -93,10 +100,15 @@ def _numbers(claim: Claim, currency: str, *, changes: bool = False) -> str:
         value = getattr(claim, name)
         if not value and (changes or name in ("owed", "written_off")):
             continue
-        told = f"{value:,}" if name == _SHORT else format_minor(value, currency)
+        told = f"{value:,}" if name == _SHORT else _money(value, currency)
         sign = "+" if changes and value > 0 else ""
         parts.append(f"{name.replace('_', ' ')} {sign}{told}")
     return " · ".join(parts)
+
+
+def _money(value: int, currency: str) -> str:
+    """An amount; of a currency that nobody knows, in minor units."""
+    return format_minor(value, currency) if currency in EXPONENTS else f"{currency} {value:,}"
 
 
 def _verdict(found: PublicAudit) -> str:

@@ -7,13 +7,13 @@ byte: docs/formats.md.
 
 from __future__ import annotations
 
-import re
 from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from app.transparency.public_part import Totals
+from domain.ids import is_id
 
 PLATFORM: Final = "platform"
 """Stands for the campaign in batches of entries that belong to none."""
@@ -25,8 +25,6 @@ FEWEST_BACKERS: Final = 5
 """So many different backers' entries wait before any is opened, while a campaign goes on."""
 
 Known = TypeVar("Known")
-
-_CAMPAIGN: Final = re.compile(r"[0-9A-Za-z_.-]{1,128}", re.ASCII)
 
 
 class OpeningsError(ValueError):
@@ -133,7 +131,7 @@ _lives: Final = msgspec.json.Decoder(Live)
 
 def is_campaign(text: str) -> bool:
     """Whether a text may name a campaign in an address and in a file's name."""
-    return _CAMPAIGN.fullmatch(text) is not None and text.strip(".") != ""
+    return text == PLATFORM or is_id(text)
 
 
 def batch_path(campaign: str, batch: int) -> str:
@@ -156,7 +154,9 @@ def decode_index(data: bytes) -> Index:
     index = _decoded(_indexes, data)
     for listed in index.campaigns:
         if not is_campaign(listed.campaign):
-            raise OpeningsError("a campaign's name cannot be part of an address")
+            raise OpeningsError("a campaign is named by a UUID in lower case")
+        if not 0 < listed.batches <= listed.entries:
+            raise OpeningsError("a campaign has at least one batch, and each one entry or more")
     return index
 
 

@@ -19,7 +19,13 @@ from app.transparency.looking_up import Subjects, ViewsBehindError
 from app.transparency.note import VerifierKey
 from app.transparency.publishing import Publisher, WitnessStanding
 from app.transparency.signing import ForkError, Signer
-from app.transparency.store import SignedCheckpoint, TransparencyStore, Tree, open_transparency
+from app.transparency.store import (
+    OtherTreeError,
+    SignedCheckpoint,
+    TransparencyStore,
+    Tree,
+    open_transparency,
+)
 from app.witness.client import clients_of
 from projections.reading import Facts
 
@@ -286,7 +292,7 @@ class Transparency:
                 self._follower.catch_up()
             except ViewsBehindError:
                 pass
-            except ForkError as fault:
+            except (ForkError, OtherTreeError) as fault:
                 self._follower.fault = str(fault)
                 return
             try:

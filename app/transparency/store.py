@@ -25,7 +25,6 @@ from sqlalchemy import (
     Engine,
     LargeBinary,
     MetaData,
-    Row,
     Table,
     create_engine,
     delete,
@@ -112,8 +111,8 @@ TRANSPARENCY_SCHEMA: Final = Schema("transparency", SCHEMA_VERSION, METADATA)
 
 
 MOVED_ON: Final = (
-    "The transparency log goes on under another name and key, since a shorter log was accepted: give"
-    " this machine its new keys and start it again."
+    "The transparency log goes on under another name and key, since a shorter log was accepted:"
+    " give this machine its new keys and start it again."
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -92,10 +93,19 @@ class WitnessClient:
         raise WitnessUnreachableError(f"{self.verifier.name} says another size each time")
 
     def _post(self, body: bytes, until: float) -> tuple[int, str, bytes]:
-        """Status, content type and the bounded body; however slowly it drips, it ends in time."""
+        """Status, content type and the bounded body; however slowly it drips, it ends in time.
+
+        Each wait for bytes is bounded by the time that is left, and at its end the connection is
+        closed, so that bytes which come one by one end with it.
+        """
         name = self.verifier.name
+        left = max(until - time.monotonic(), 0.001)
+        http = self._http
+        watchdog = threading.Timer(left, http.close)
+        watchdog.daemon = True
+        watchdog.start()
         try:
-            with self._http.stream(
+            with http.stream(
                 "POST",
                 self.url + ADD_CHECKPOINT,
                 content=body,
@@ -103,7 +113,7 @@ class WitnessClient:
                     "Content-Type": "text/plain; charset=utf-8",
                     "Accept-Encoding": "identity",
                 },
-                timeout=max(until - time.monotonic(), 0.001),
+                timeout=left,
             ) as response:
                 answer = b""
                 for part in response.iter_raw():
@@ -115,7 +125,13 @@ class WitnessClient:
         except httpx.TimeoutException as fault:
             raise WitnessUnreachableError(f"{name} does not answer in time") from fault
         except (httpx.HTTPError, httpx.InvalidURL) as fault:
+            if http.is_closed:
+                raise WitnessUnreachableError(f"{name} does not answer in time") from fault
             raise WitnessUnreachableError(f"{name} cannot be reached at {self.url}") from fault
+        finally:
+            watchdog.cancel()
+            if http.is_closed:
+                self._http = httpx.Client(follow_redirects=False)
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         return response.status_code, kind, answer
 

@@ -27,10 +27,11 @@ class WitnessCommandError(Exception):
 
 def witness_key(data_dir: Path, name: str = "", given: str = "") -> SigningKey:
     """The key of a witness: the given one, else the one kept in its directory, else a new one of
-    this name that is kept there. Raises WitnessCommandError.
+    this name that is kept there, with the memory that belongs to it. Raises WitnessCommandError.
     """
     path = data_dir / KEY_FILE
-    if not given and not name and not path.exists():
+    new = not given and not path.exists()
+    if new and not name:
         raise WitnessCommandError(f"{path} is not there yet: --name gives a new witness its name")
     try:
         if not given:
@@ -47,23 +48,44 @@ def witness_key(data_dir: Path, name: str = "", given: str = "") -> SigningKey:
         raise WitnessCommandError(
             f"The key is that of {key.verifier.name}, not of {name}: a witness keeps its name."
         )
+    if new:
+        _memory(data_dir, key, begin=True)
     return key
 
 
-def open_witness(data_dir: Path, key: SigningKey, logs: Sequence[str]) -> Witness:
-    """A witness of these logs (verifier keys as text), with its memory; raises
-    WitnessCommandError.
+def open_witness(
+    data_dir: Path, key: SigningKey, logs: Sequence[str], *, begin: bool = False
+) -> Witness:
+    """A witness of these logs (verifier keys as text), with its memory, which has to be there
+    unless this key begins; raises WitnessCommandError.
     """
     try:
         watched = [VerifierKey.parse(log) for log in logs]
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Witness(key, watched, WitnessStore(data_dir / MEMORY_FILE))
     except NoteError as fault:
         raise WitnessCommandError(f"A log's key cannot be used: {fault}.") from fault
+    try:
+        return Witness(key, watched, _memory(data_dir, key, begin=begin))
+    except NoteError as fault:
+        raise WitnessCommandError(f"A log's key cannot be used: {fault}.") from fault
+
+
+def _memory(data_dir: Path, key: SigningKey, *, begin: bool) -> WitnessStore:
+    path = data_dir / MEMORY_FILE
+    if not begin and not path.exists():
+        raise WitnessCommandError(
+            f"{path} is not there: a witness that forgot what it cosigned would cosign a second"
+            " history. Bring the file back, or begin a new witness with another key and name; a key"
+            " that has never cosigned anything begins with --begin."
+        )
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        store = WitnessStore(path)
+        store.belong_to(key.verifier.encode())
     except OSError as fault:
         raise WitnessCommandError(f"{data_dir}: {fault.strerror}.") from fault
     except WitnessStoreError as fault:
         raise WitnessCommandError(str(fault)) from fault
+    return store
 
 
 def run_witness(witness: Witness, host: str, port: int) -> None:

@@ -30,6 +30,9 @@ _SCHEMA: Final = """
         at_s INTEGER NOT NULL, note TEXT NOT NULL, against TEXT NOT NULL,
         PRIMARY KEY (origin, size, root)
     ) STRICT;
+    CREATE TABLE IF NOT EXISTS owner (
+        one INTEGER PRIMARY KEY CHECK (one = 1), vkey TEXT NOT NULL
+    ) STRICT;
     CREATE TRIGGER IF NOT EXISTS never_back BEFORE UPDATE ON logs
     WHEN NEW.origin <> OLD.origin OR NEW.size < OLD.size
         OR (NEW.size = OLD.size AND NEW.root <> OLD.root)
@@ -98,6 +101,14 @@ class WitnessStore:
                     connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
+
+    def belong_to(self, vkey: str) -> None:
+        """Be the memory of the witness with this key, and of no other; raises WitnessStoreError."""
+        with self._alone() as connection:
+            connection.execute("INSERT OR IGNORE INTO owner (one, vkey) VALUES (1, ?)", (vkey,))
+            (owner,) = connection.execute("SELECT vkey FROM owner").fetchone()
+        if owner != vkey:
+            raise WitnessStoreError(f"{self._path} is the memory of another witness: {owner}")
 
     def seen(self, origin: str) -> Seen | None:
         """The last checkpoint of this log that was cosigned."""

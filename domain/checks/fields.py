@@ -43,7 +43,7 @@ _LOOKS: Final[dict[str, tuple[str, ...]]] = {
         "discrepancy_id",
     ),
     rf"(?:{_UUID})?": ("hold_id", "milestone_id", "payment_method"),
-    r"(?:[0-9a-f]{64})?": ("text",),
+    r"(?:[0-9a-f]{64})?": ("text", "seal"),
     _CODE: (
         *("model", "collect_at", "platform_fee_on_refund", "processing_fee_on_refund"),
         *("cause", "code", "provider", "kind", "resolution", "visibility"),

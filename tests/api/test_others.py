@@ -34,7 +34,7 @@ ONES_OWN = frozenset(
             "submit_campaign",
             "mint_backer",
         ),
-        *("get_mail_choices", "set_mail_choices"),
+        *("get_mail_choices", "set_mail_choices", "erase_me"),
     }
 )
 """What names nobody else: a stranger finds or makes their own there."""

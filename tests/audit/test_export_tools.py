@@ -52,6 +52,8 @@ def test_an_erased_person_changes_nothing(tmp_path: Path, database_url: str, too
         by=story.staff,
         command_id=story.new_id(),
         channel="",
+        sealed_to=0,
+        seal="",
     )
     story.log.append([erased])
     books = Books(tmp_path, database_url, story)

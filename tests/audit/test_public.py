@@ -16,7 +16,7 @@ from app.audit.commands import audit
 from app.transparency import publishing_openings
 from app.transparency.merkle import MemoryTiles, leaf_hash, root_at
 from app.transparency.note import COSIGNATURE, SigningKey
-from app.transparency.openings import PLATFORM, Claim, Live
+from app.transparency.openings import PLATFORM, Claim, Index, Listed, Live
 from app.transparency.tiles import tile_path
 from domain import commands as c
 from tests.audit.published import Shown, shown
@@ -59,7 +59,7 @@ def published(honest: tuple[Lives, Shown]) -> Shown:
         found.key,
         [*found.leaves],
         {campaign: [*batches] for campaign, batches in found.batches.items()},
-        found.live,
+        Live(found.live.position, [*found.live.campaigns]),
     )
 
 
@@ -404,6 +404,51 @@ def test_more_leaves_a_campaign_than_came_in(tmp_path: Path) -> None:
         books._add(account, position, PublicPart(made, "BRL", "2026-01-01", (change,)))
     (only,) = found.listed
     assert (only.rule, only.position) == ("totals", 2)
+
+
+# --- A log that wants to harm its auditor --------------------------------------------------------
+
+
+def test_a_size_that_is_made_up(published: Shown, tmp_path: Path) -> None:
+    """A signed size beyond all leaves ends at the first that is missing, at once."""
+    huge = published.checkpoint(2**61, b"r" * 32)
+    result = run(published.write(tmp_path / "public", huge), "--key", vkey(published))
+    assert result.exit_code == 2
+    assert "are not published" in result.output
+
+
+def test_a_list_that_is_made_up(made: Lives, published: Shown, tmp_path: Path) -> None:
+    """More batches than leaves, or a name that is none, are no list of openings."""
+    for batches, campaign in ((10**15, made.paid), (1, "index.json"), (1, "x.p"), (0, made.paid)):
+        published.listed = Index(0, [Listed(campaign, batches, batches, 1)])
+        result = run(published.write(tmp_path / "public"), "--save", tmp_path / "mirror")
+        assert result.exit_code == 2, (batches, campaign)
+    published.listed = Index(0, [Listed(made.paid, 300, 300, 1)])
+    found = findings(told(published.write(tmp_path / "public")))
+    assert ("openings", None, made.paid, "Batch 3 is listed and not published.") in found
+
+
+def test_words_that_steer_a_terminal(made: Lives, published: Shown, tmp_path: Path) -> None:
+    """What the log says is printed without what a terminal obeys, whatever its currency."""
+    batches = published.batches[made.paid]
+    named = "\x1b]0;owned\x07"
+    batches[0] = msgspec.structs.replace(batches[0], campaign=named, currency="\x1b[2J")
+    published.live.campaigns[0] = msgspec.structs.replace(
+        published.live.campaigns[0], currency="\x1b[2J", totals=Claim(pledged=5)
+    )
+    result = run(published.write(tmp_path / "public"))
+    assert result.exit_code == 1
+    assert "\x1b" not in result.output
+    assert "\x07" not in result.output
+
+
+def test_a_half_written_checkpoint_is_none(published: Shown, tmp_path: Path) -> None:
+    """What a crash left in a mirror is not held against the log."""
+    mirror = tmp_path / "mirror"
+    folder = published.write(tmp_path / "public")
+    told(folder, "--save", mirror)
+    (mirror / "checkpoints" / "000000000300.part").write_text("half")
+    assert findings(told(folder, "--save", mirror)) == []
 
 
 # --- Mirrors -------------------------------------------------------------------------------------

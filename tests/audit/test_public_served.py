@@ -191,6 +191,30 @@ def test_who_is_busy_is_asked_again(
     assert "does not answer: 503, 5 times" in result.output
 
 
+def test_who_drips_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that comes byte by byte, without end, is given up as a whole."""
+    monkeypatch.setattr(public_source, "WHOLE_ANSWER_S", 0.5)
+    monkeypatch.setattr(public_source, "SILENCE_S", 1.0)
+    over = threading.Event()
+
+    class Drips(_Quiet):
+        def do_GET(self) -> None:
+            """Never come to the end of the head."""
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nx-long: ")
+            try:
+                while not over.wait(0.05):
+                    self.wfile.write(b"a")
+                    self.wfile.flush()
+            except OSError:
+                return
+
+    with serving(Drips) as url:
+        result = run(url)
+        over.set()
+    assert result.exit_code == 2
+    assert "does not end" in result.output
+
+
 def test_nobody_is_there() -> None:
     """An address where nobody listens, and one that is none, are said to be so."""
     assert run("ftp://127.0.0.1/log").exit_code == 2

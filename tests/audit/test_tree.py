@@ -12,7 +12,10 @@ import psycopg
 import pytest
 
 from app.audit import share
-from app.audit.reader import CannotAudit
+from app.audit.findings import Finding, Findings
+from app.audit.leaves import Erased, LeavesSeen
+from app.audit.reader import AuditLog, CannotAudit
+from app.audit.tree import TreeCheck, seal_of
 from app.audit.tree_place import Outside, TreePlace
 from app.audit.tree_ranges import RANGE, TreeRange, kept_of, look_at
 from app.audit.verify import Verified, describe, verify
@@ -38,8 +41,13 @@ def lived(tmp_path: Path, database_url: str) -> Iterator[TreeWorld]:
 
 def kinds(found: Verified) -> dict[str, list[int | None]]:
     """The positions of what was found, by kind."""
+    return kinds_of(found.violations)
+
+
+def kinds_of(findings: list[Finding]) -> dict[str, list[int | None]]:
+    """The positions of some findings, by kind."""
     places: dict[str, list[int | None]] = {}
-    for finding in found.violations:
+    for finding in findings:
         places.setdefault(finding.rule, []).append(finding.position)
     return places
 
@@ -162,6 +170,26 @@ def test_a_key_that_is_gone_without_a_word_is_found(lived: TreeWorld) -> None:
     party = msgspec.json.decode(lived.body(lived.position("pledge.made.v1", 2)))["backer"]
     lived.erase(party, recorded=False)
     assert kinds(lived.verified()) == {"erasure": [lived.position("pledge.made.v1", 2)]}
+
+
+def test_a_seal_tells_what_no_key_can(lived: TreeWorld) -> None:
+    """The fact that a person was erased may seal the events about them: one changed is found."""
+    secret, party = lived.keys.log_secret, "a person"
+    records = [position.to_bytes(8) + bytes([position % 256]) * 32 for position in (4, 9, 300)]
+    fact = Erased(20, 19, seal_of(secret, party, records[:2]))
+    changed = records[1][:8] + b"x" * 32
+    for kept, found in (
+        (records, {}),
+        (records[::-1], {}),
+        ([records[0], changed], {"erasure": [20]}),
+        (records[:1], {"erasure": [20]}),
+    ):
+        findings = Findings()
+        seen = LeavesSeen(erased={party: fact}, sealed={party: b"".join(kept)})
+        check = TreeCheck(lived.place(), findings, [])
+        with closing(AuditLog(lived.log_place)) as log:
+            check._check_erased(log, seen)
+        assert kinds_of(findings.listed) == found
 
 
 def test_without_keys_it_is_said_what_was_not_checked(lived: TreeWorld) -> None:

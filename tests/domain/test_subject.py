@@ -10,7 +10,7 @@ from domain.codec import decode, encode, tag_of
 from domain.commands import EraseSubject
 from domain.events import SubjectErased
 from domain.subject import Subject, decide, evolve, handle
-from tests.domain.scenario import STAFF, START, an_id, given, live
+from tests.domain.scenario import HASH, STAFF, START, an_id, given, live
 
 PARTY = an_id(7)
 
@@ -31,6 +31,8 @@ def test_a_person_is_erased_once() -> None:
         by="system:erasure",
         command_id=an_id(8),
         channel="",
+        sealed_to=0,
+        seal="",
     )
     assert (state.erased, state.version, state.last_at) == (True, 1, START)
     assert handle(state, ask(), START + 1) == []
@@ -47,6 +49,10 @@ def test_a_person_is_erased_once() -> None:
         (errors.NotAllowed, ask(by=STAFF)),
         (errors.ContentInvalid, ask(by="somebody")),
         (errors.ContentInvalid, ask(command_id="please")),
+        (errors.ContentInvalid, ask(seal="ada", sealed_to=3)),
+        (errors.ContentInvalid, ask(seal=HASH)),
+        (errors.ContentInvalid, ask(sealed_to=3)),
+        (errors.ContentInvalid, ask(sealed_to=-1)),
     ],
 )
 def test_who_may_not_is_refused(reason: type[errors.Rejection], command: EraseSubject) -> None:
@@ -55,6 +61,13 @@ def test_who_may_not_is_refused(reason: type[errors.Rejection], command: EraseSu
     with pytest.raises(reason):
         decide(state, command, START)
     assert not state.erased
+
+
+def test_what_was_sealed_is_in_the_fact() -> None:
+    """The seal and up to where it holds, as they were given."""
+    (event,) = decide(Subject(PARTY), ask(seal=HASH, sealed_to=3), START)
+    assert isinstance(event, SubjectErased)
+    assert (event.seal, event.sealed_to) == (HASH, 3)
 
 
 def test_only_an_id_has_a_stream() -> None:
@@ -73,6 +86,13 @@ def test_an_auditor_names_what_does_not_belong_there() -> None:
     other = given(*live()).events[0]
     assert 11 in [found.rule for found in SubjectAuditor(f"subject:{PARTY}").feed(other)]
     named = SubjectErased(
-        stream="subject:ada", version=1, at=START, by="system:x", command_id=an_id(8), channel="x"
+        stream="subject:ada",
+        version=1,
+        at=START,
+        by="system:x",
+        command_id=an_id(8),
+        channel="x",
+        sealed_to=0,
+        seal="",
     )
     assert [found.rule for found in SubjectAuditor("subject:ada").feed(named)] == [12, 12]

@@ -19,6 +19,7 @@ from app.cli import main
 from app.transparency.checkpoint import open_checkpoint
 from app.transparency.note import COSIGNATURE, SigningKey, VerifierKey
 from app.witness.client import WitnessClient, WitnessRefusedError
+from app.witness.command import WitnessCommandError, open_witness, witness_key
 from app.witness.protocol import origin_hash
 from tests.transparency.merkle_trees import LOG, ORIGIN
 from tests.witness.logs import history, note_of
@@ -59,6 +60,24 @@ def test_a_key_may_be_given(tmp_path: Path) -> None:
         assert refused.exit_code == 1
         assert "key" in refused.output
         assert wrong not in refused.output
+
+
+def test_a_key_without_its_memory_is_refused(tmp_path: Path) -> None:
+    """A witness that forgot could cosign a second history; only a key that begins may begin."""
+    own = tmp_path / "own"
+    key = witness_key(own, "witness.example/a")
+    open_witness(own, key, [VKEY])
+    for path in own.glob("witness.db*"):
+        path.unlink()
+    given = witness_key(tmp_path / "given", given=key.encode())
+    for folder, its in ((own, witness_key(own)), (tmp_path / "given", given)):
+        with pytest.raises(WitnessCommandError, match="second history"):
+            open_witness(folder, its, [VKEY])
+    open_witness(tmp_path / "given", given, [VKEY], begin=True)
+    open_witness(tmp_path / "given", given, [VKEY])
+    other = SigningKey.generate("witness.example/b", COSIGNATURE)
+    with pytest.raises(WitnessCommandError, match="another witness"):
+        open_witness(tmp_path / "given", other, [VKEY], begin=True)
 
 
 @pytest.mark.parametrize(
