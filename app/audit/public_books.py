@@ -164,7 +164,7 @@ class Books:
         account.position = max(account.position, position)
         try:
             return parse_public_part(public)
-        except PublicPartError as fault:
+        except (PublicPartError, UnicodeError) as fault:
             found.add("openings", f"{fault}.", position, campaign)
             return None
 
