@@ -76,7 +76,7 @@ class ErasureList:
             return {}
         try:
             found = msgspec.json.decode(data, type=_Listed).erased
-        except msgspec.MsgspecError as fault:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
             raise SettingsError(
                 f"{self._path}, the list of erased persons, cannot be read ({fault}): put it back"
                 " from a backup of the keys directory"

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -46,6 +46,10 @@ class Keys(Struct, frozen=True):
     def __repr__(self) -> str:
         """Show whose keys these are, and none of them."""
         return f"Keys(origin={self.origin!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """The same for what prints prettily."""
+        return [("origin", self.origin)]
 
 
 def default_origin(settings: Settings) -> str:

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from email.utils import parseaddr
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -118,6 +118,10 @@ class Settings(Struct, frozen=True, kw_only=True):
             f"Settings(data_dir={str(self.data_dir)!r}, store={store!r},"
             f" public_url={self.public_url!r})"
         )
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """The same for what prints prettily."""
+        return [("data_dir", self.data_dir), ("public_url", self.public_url)]
 
     @property
     def sender(self) -> str:
@@ -376,7 +380,8 @@ def _witnesses(text: str) -> tuple[WitnessAddress, ...]:
                 " with commas between several"
             )
         found.append(WitnessAddress(vkey, url))
-    if len({witness.vkey for witness in found}) < len(found):
+    # By the public key alone: a witness that counts twice under two names is none.
+    if len({witness.vkey.split("+", 2)[2] for witness in found}) < len(found):
         raise SettingsError(f"{ENVIRONMENT['witnesses']} names a witness twice")
     return tuple(found)
 
@@ -425,6 +430,11 @@ def kept_text(path: Path, make: Callable[[], str]) -> str:
         with contextlib.suppress(FileExistsError):  # another process was first: its line counts
             path.hardlink_to(own)
         own.unlink()
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # what is made under this line is not to outlive its name
+        finally:
+            os.close(folder)
     return path.read_text().strip()
 
 

@@ -242,6 +242,7 @@ def test_witnesses_are_pairs(tmp_path: Path) -> None:
         {"TRIBUTARY_WITNESSES": f"{VKEY} ftp://one.example"},
         {"TRIBUTARY_WITNESSES": "name https://one.example"},
         {"TRIBUTARY_WITNESSES": f"{VKEY} https://one.example,{VKEY} https://two.example"},
+        {"TRIBUTARY_WITNESSES": f"{VKEY} https://one.example,other{VKEY} https://two.example"},
         {"TRIBUTARY_WITNESS_QUORUM": "1"},
         {"TRIBUTARY_WITNESS_QUORUM": "-1"},
         {"TRIBUTARY_LOG_ORIGIN": "two words"},

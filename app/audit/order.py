@@ -75,11 +75,20 @@ def _places(
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Positions and times of all shares in the order of positions, so many at once."""
     files = [read_pairs(share.times, np.int64) for share in shares]
-    for start in range(0, up_to, AT_ONCE):
+    start = 0
+    while start < up_to:
+        ends = [int(np.searchsorted(pairs[:, 0], start, side="right")) for pairs in files]
+        later = [
+            int(pairs[end, 0]) for pairs, end in zip(files, ends, strict=True) if end < len(pairs)
+        ]
+        if not later:
+            return
+        start = max(start, min(later) - 1)  # a damaged position may lie far behind the others
         parts = []
         for pairs in files:
             first, last = np.searchsorted(pairs[:, 0], (start, start + AT_ONCE), side="right")
             parts.append(np.array(pairs[first:last]))
+        start += AT_ONCE
         found = np.concatenate(parts)
         if len(found):
             found = found[np.argsort(found[:, 0], kind="stable")]

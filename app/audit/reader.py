@@ -25,6 +25,7 @@ UNNAMED: Final = "?"
 StoredRow = tuple[int, int, int, int, str, bytes]
 """A row as it is stored: position, the stream's number, version, at, tag, body."""
 
+_COUNT: Final = "SELECT count(*) FROM events WHERE position <= ?"
 _LOG_ID: Final = "SELECT value FROM meta WHERE name = 'log_id'"
 _LAST: Final = "SELECT position, at FROM events ORDER BY position DESC LIMIT 1"
 _ROWS: Final = """
@@ -73,6 +74,11 @@ class AuditLog:
         """Return the last event's (position, at); (0, 0) for an empty log."""
         found = self.source.rows(_LAST)
         return (found[0][0], found[0][1]) if found else (0, 0)
+
+    def count(self, up_to: int) -> int:
+        """How many events there are up to a position, whatever their positions say."""
+        ((found,),) = self.source.rows(_COUNT, up_to)
+        return int(found)
 
     def read(self, after: int, limit: int) -> list[LogRow]:
         """Return up to `limit` rows after a position, in order.

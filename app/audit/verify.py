@@ -22,7 +22,7 @@ from app.audit.order import check_keys, check_order, check_pledge_ids
 from app.audit.processes import Processes
 from app.audit.progress import Progress, unseen
 from app.audit.reader import AuditLog, LogPlace
-from app.audit.share import Passed, Share, pass_over, shares_for, workers_for
+from app.audit.share import SMALL, Passed, Share, pass_over, shares_for, workers_for
 from app.audit.tree import TreeCheck, TreeFound
 from app.audit.tree import describe as describe_tree
 from app.audit.tree_place import TreePlace
@@ -89,8 +89,9 @@ def verify(
         check = None if tree is None else TreeCheck(tree, findings, left_out)
         up_to = position_of(log, moment)
         leaves = None if check is None else check.plan(log, up_to, whole=moment is None)
-        workers = workers or workers_for(up_to)
-        plan = _Plan(log_place, up_to, folder, workers, bank is not None, leaves)
+        events = log.count(up_to) if up_to > SMALL else up_to
+        workers = workers or workers_for(events)
+        plan = _Plan(log_place, events, up_to, folder, workers, bank is not None, leaves)
         processes = opened.enter_context(Processes(workers)) if workers > 1 else None
         shares, passed = _passed(plan, processes, progress)
         gathered = [share.gathered for share in shares]
@@ -125,6 +126,7 @@ class _Plan(NamedTuple):
     """How a log is gone over."""
 
     log: LogPlace
+    events: int
     up_to: int
     folder: Path
     workers: int
@@ -145,7 +147,7 @@ def _passed(
     plan: _Plan, processes: Processes | None, progress: Progress
 ) -> tuple[list[Share], list[Passed]]:
     """Go over the log in shares, or all in one where an event lies in another stream's share."""
-    shares = plan.shares(shares_for(plan.up_to, plan.workers))
+    shares = plan.shares(shares_for(plan.events, plan.workers))
     passed = pass_over(shares, processes, progress)
     if len(shares) > 1 and any(each.misplaced for each in passed):
         shares = plan.shares(1)

@@ -75,7 +75,7 @@ def read_seen(path: Path) -> Seen | None:
         return msgspec.json.decode(path.read_bytes(), type=Seen)
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError as fault:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
         raise ForkedLogError(f"{path} cannot be read: {fault}. {ACCEPT}") from fault
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Final, Protocol
@@ -81,6 +81,7 @@ class Publisher:
         store: TransparencyStore,
         clients: Sequence[Client],
         quorum: int,
+        log_key: VerifierKey,
         *,
         clock: Callable[[], int],
         told: Callable[[], None],
@@ -88,6 +89,7 @@ class Publisher:
         self._store = store
         self._witnesses = [_Witness(client) for client in clients]
         self._quorum = quorum
+        self._log_key = log_key
         self._clock = clock
         self._told = told
         self._pool = ThreadPoolExecutor(len(clients), thread_name_prefix="witness")
@@ -107,7 +109,7 @@ class Publisher:
         newest = self._store.latest_signed()
         if newest is None or newest.published:
             return False
-        lines: dict[str, str] = {}
+        lines: dict[VerifierKey, str] = {}
         asked = [witness for witness in self._witnesses if witness.is_free()]
         for witness in asked:
             witness.asked = self._pool.submit(
@@ -119,7 +121,7 @@ class Publisher:
             wait(pending, max(0.0, until - time.monotonic()), "FIRST_COMPLETED")
             if not self._gather(asked, newest, lines):
                 break
-            if len(lines) >= self._quorum and not enough:
+            if self._counted(lines) >= self._quorum and not enough:
                 enough = True
                 self._publish(newest, lines)
                 until = min(until, time.monotonic() + LINGER_S)
@@ -128,15 +130,19 @@ class Publisher:
             self._publish(newest, lines)  # with those that came after the quorum
         return enough
 
+    def _counted(self, lines: Iterable[VerifierKey]) -> int:
+        """How many witnesses these are: a public key counts once, and the log's own is none."""
+        return len({key.public for key in lines} - {self._log_key.public})
+
     def _gather(
-        self, asked: Sequence[_Witness], about: SignedCheckpoint, lines: dict[str, str]
+        self, asked: Sequence[_Witness], about: SignedCheckpoint, lines: dict[VerifierKey, str]
     ) -> bool:
         """Take in what was answered; False where nothing was in time."""
         done = [witness for witness in asked if witness.asked is not None and witness.asked.done()]
         for witness in done:
             line = self._answer(witness, about)
             if line is not None:
-                lines[witness.standing.name] = line
+                lines[witness.client.verifier] = line
         return bool(done)
 
     def _reap(self, asked: Sequence[_Witness]) -> None:
@@ -176,8 +182,8 @@ class Publisher:
         witness.rest_s = min(max(2 * witness.rest_s, FIRST_REST_S), LONGEST_REST_S)
         witness.not_before = time.monotonic() + witness.rest_s
 
-    def _publish(self, checkpoint: SignedCheckpoint, lines: dict[str, str]) -> None:
-        note = checkpoint.note + "".join(lines[name] for name in sorted(lines))
+    def _publish(self, checkpoint: SignedCheckpoint, lines: dict[VerifierKey, str]) -> None:
+        note = checkpoint.note + "".join(lines[key] for key in sorted(lines, key=_in_order))
         self._store.publish(checkpoint.size, note)
         self._told()
 
@@ -196,3 +202,7 @@ class Publisher:
             except Exception:
                 _logger.exception("a checkpoint could not be published; it is tried again")
                 stop.wait(FIRST_REST_S)
+
+
+def _in_order(key: VerifierKey) -> tuple[str, bytes]:
+    return key.name, key.key_id

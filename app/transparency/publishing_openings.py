@@ -51,6 +51,8 @@ KEPT_BUNDLES: Final = 64
 _SPACED: Final = 2 + LEAF_BYTES
 """Bytes of a leaf in a bundle, with its length before it."""
 
+_MINUTE_MS: Final = 60_000
+
 _ENDS: Final = (e.CampaignCompleted, e.CampaignFailed, e.CampaignCancelled)
 
 _logger = logging.getLogger(__name__)
@@ -266,7 +268,11 @@ class OpeningsPublisher:
     # --- The platform's own ----------------------------------------------------------------------
 
     def _open_own(self, streams: Iterable[str], end: int) -> tuple[int, tuple[str, ...]]:
-        """Open the entries that belong to no campaign, once those of five people wait."""
+        """Open the entries that belong to no campaign, once those of five people wait.
+
+        One person may have several ids, which are erased together: what is of one minute counts
+        as one person's.
+        """
         opened = self._openings.of(PLATFORM)
         found: list[tuple[int, str, int, e.AnyEvent]] = []
         for stream in streams:
@@ -276,7 +282,7 @@ class OpeningsPublisher:
                 if position > opened.position
             ]
         waiting = {stream for _, stream, _, _ in found}
-        if len(waiting) < FEWEST_BACKERS:
+        if len({event.at // _MINUTE_MS for _, _, _, event in found}) < FEWEST_BACKERS:
             return 0, tuple(sorted(waiting))
         found.sort(key=lambda one: one[0])
         number, entries = opened.batch, opened.entries

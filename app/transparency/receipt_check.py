@@ -255,7 +255,7 @@ def told(text: str) -> Told:
     try:
         tag = _tags.decode(body).get("type")
         event = decode(str(tag), body)
-    except (msgspec.MsgspecError, CorruptEventError) as fault:
+    except (msgspec.MsgspecError, CorruptEventError, RecursionError) as fault:
         raise Wrong("event_unreadable") from fault
     except UnknownEventError as fault:
         raise Wrong("event_unknown") from fault

@@ -103,7 +103,7 @@ def _read(data: bytes) -> Extra:
             _bytes(short.public_salt, SALT_BYTES),
             _bytes(short.event_commitment, COMMITMENT_BYTES),
         )
-    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
         raise ExtraError(f"what opens the entry cannot be read: {fault}") from fault
 
 

@@ -31,7 +31,7 @@ def go_on(settings: Settings, last: int, *, certain: bool, signed_file: Path | N
 
     `signed_file` says what was signed last (`signed.json` of the machine that was lost); without it
     the one in the keys directory counts, if it is `certain` that it knows of everything. Several
-    times does no harm. Raises NeedsSigningKeyError.
+    times does no harm. Raises NeedsSigningKeyError, and SettingsError for a file that is none.
     """
     if not settings.database_url and not settings.transparency_path.exists():
         return ""
@@ -55,7 +55,13 @@ def _go_on(
     if prepared.exists() and _vkey(prepared) == tree.vkey:
         _install(settings, tree, prepared)  # the end came in the midst of it
         return _told(tree)
-    kept = _kept(signed_file or settings.keys_dir / FILE) if certain or signed_file else None
+    kept: Signed | None = None
+    if signed_file is not None:
+        kept = _given(signed_file)
+    elif certain:
+        kept = _kept(settings.keys_dir / FILE)
+    if certain and tree.number > 1 and tree.size <= last and _never_signed(settings, store):
+        return f"The transparency log {tree.origin} goes on: it has signed nothing yet."
     if kept is not None and _is_continued(store, tree, kept, last):
         return f"The transparency log {tree.origin} goes on: nothing that it signed is lost."
     origin = f"{_NUMBERED.sub('', tree.origin)}/r{tree.number + 1}"
@@ -74,6 +80,22 @@ def _go_on(
     new = store.continue_as(min(tree.size, last), origin, _vkey(prepared))
     _install(settings, new, prepared)
     return _told(new)
+
+
+def _never_signed(settings: Settings, store: TransparencyStore) -> bool:
+    """Whether the present identity, begun by an earlier call, has nothing to lose."""
+    return store.latest_signed() is None and not (settings.keys_dir / FILE).exists()
+
+
+def _given(path: Path) -> Signed:
+    """What a file says that somebody named. Raises SettingsError."""
+    try:
+        found = read_signed(path)
+    except ForkError:
+        found = None
+    if found is None:
+        raise SettingsError(f"{path} is no signed.json of a transparency log")
+    return found
 
 
 def _kept(path: Path) -> Signed | None:

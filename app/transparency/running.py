@@ -156,6 +156,7 @@ class Transparency:
                 self.store,
                 clients_of(settings.witnesses),
                 self.quorum,
+                self.log_key,
                 clock=clock,
                 told=self._tell,
             )
@@ -182,17 +183,18 @@ class Transparency:
     def published(self) -> SignedCheckpoint | None:
         """The newest published checkpoint, perhaps a quarter of a second old."""
         if time.monotonic() - self._known_at > KNOWN_S:
-            return self._look()
+            return self.look()
         return self._known
 
-    def _look(self) -> SignedCheckpoint | None:
+    def look(self) -> SignedCheckpoint | None:
+        """The newest published checkpoint, as the store has it now."""
         self._known = self.store.latest_published()
         self._known_at = time.monotonic()
         return self._known
 
     def standing(self) -> TreeStanding:
         """How the transparency log stands, by the store; of witnesses, what this process asked."""
-        signed, published = self.store.latest_signed(), self._look()
+        signed, published = self.store.latest_signed(), self.look()
         return TreeStanding(
             origin=self.keys.origin,
             size=self.store.size,
@@ -244,7 +246,7 @@ class Transparency:
         """Whether what is published has the event at this position."""
         newest = self._known
         if newest is None or newest.size < position:
-            newest = self._look()
+            newest = self.look()
         return newest is not None and newest.size >= position
 
     def wait_for(self, position: int, timeout: float) -> bool:

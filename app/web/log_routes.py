@@ -15,6 +15,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from app.transparency.merkle import MissingTileError
+from app.transparency.store import SignedCheckpoint
 from app.transparency.tiles import TilePathError, parse_tile_path, width_at
 from app.wiring import Platform
 
@@ -70,17 +71,24 @@ async def show_tile(rest: FromPath[str], platform: NamedDependency[Platform]) ->
 def _tile(platform: Platform, path: str) -> bytes | None:
     """What stands at a path of C2SP tlog-tiles; None where nothing is published there."""
     log = platform.transparency
-    newest = log.published()
     try:
         asked = parse_tile_path(path)
         level = asked.level or 0
-        if newest is None or asked.width > width_at(level, asked.n, newest.size):
+        size = _size(log.published())
+        if asked.width > width_at(level, asked.n, size):
+            # Another process may have shown a newer checkpoint than this one knows of.
+            size = _size(log.look())
+        if asked.width > width_at(level, asked.n, size):
             return None
         if asked.level is None:
             return log.store.bundle(asked.n, asked.width)
         return log.store.tile(level, asked.n, asked.width)
     except (TilePathError, MissingTileError):
         return None
+
+
+def _size(checkpoint: SignedCheckpoint | None) -> int:
+    return 0 if checkpoint is None else checkpoint.size
 
 
 HANDLERS: Final = (show_checkpoint, show_key, show_tile)

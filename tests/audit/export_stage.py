@@ -108,7 +108,8 @@ class Story(History):
 
     def lose(self, state: Campaign, no: int, amount_minor: int, fee_minor: int) -> None:
         """A backer's bank takes a charge back, and keeps it."""
-        dispute = {"no": no, "dispute_id": self.new_id(), "provider": "test_bank"}
+        case = f"CASE-{self.new_id()[:4]}/1"  # a provider's own word, no id of ours
+        dispute = {"no": no, "dispute_id": case, "provider": "test_bank"}
         self.must(state, c.RecordDisputeOpened, BANK, **dispute, amount_minor=amount_minor)
         lost = {"amount_minor": amount_minor, "fee_minor": fee_minor}
         self.must(state, c.RecordDisputeLost, BANK, **dispute, **lost)

@@ -72,7 +72,8 @@ def test_no_key_is_ever_shown(tmp_path: Path) -> None:
     keys = load_keys(settings_in(tmp_path))
     secret = keys.signing.encode()
     settings = settings_in(tmp_path, LOG_SECRET="11" * 32, SIGNING_KEY=secret)
-    for shown in (repr(keys), str(keys), repr(settings), repr(keys.signing)):
+    pretty = [str([*each.__rich_repr__()]) for each in (keys, settings)]
+    for shown in (repr(keys), str(keys), repr(settings), repr(keys.signing), *pretty):
         assert secret[-20:] not in shown
         assert keys.log_secret.hex() not in shown
         assert "1111" not in shown

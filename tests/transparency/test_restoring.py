@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from app.keys import Keys, load_keys
+from app.settings import SettingsError
 from app.transparency.checkpoint import open_checkpoint
 from app.transparency.note import SigningKey
 from app.transparency.restoring import NeedsSigningKeyError, go_on
@@ -143,4 +144,27 @@ def test_without_a_tree_there_is_nothing_to_do(tmp_path: Path) -> None:
     stage = TreeStage(tmp_path)
     assert not go_on(stage.settings, 5, certain=True)
     assert not stage.settings.transparency_path.exists()
+    stage.close()
+
+
+def test_a_new_identity_that_signed_nothing_is_kept(tmp_path: Path) -> None:
+    """Asked a second time before anything was signed: the key that was handed out stays."""
+    stage = TreeStage(tmp_path)
+    grown_and_signed(stage)
+    last = shorten(stage, 7)
+    go_on(stage.settings, last, certain=True)
+    key = load_keys(stage.settings).signing.encode()
+    assert "signed nothing yet" in go_on(stage.settings, last, certain=True)
+    assert load_keys(stage.settings).signing.encode() == key
+    stage.close()
+
+
+def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    """A slip in its name does not end an identity."""
+    stage = TreeStage(tmp_path)
+    grown_and_signed(stage)
+    (tmp_path / "notes.txt").write_text("nothing")
+    with pytest.raises(SettingsError, match=r"notes\.txt"):
+        go_on(stage.settings, 5, certain=True, signed_file=tmp_path / "notes.txt")
+    assert load_keys(stage.settings).origin == "tree.test/log"
     stage.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from base64 import b64decode
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -206,8 +207,17 @@ class Witnessed:
         self.follower = stage.follower(self.store)
         self.signer = stage.signer(self.store, publish_at_once=False)
         self.witnesses = [Witness(f"{name}.example") for name in ("one", "two", "three")]
-        self.publisher = Publisher(
-            self.store, self.witnesses, quorum, clock=lambda: stage.now, told=lambda: None
+        self.publisher = self.asking(quorum)
+
+    def asking(self, quorum: int) -> Publisher:
+        """A publisher that asks these witnesses."""
+        return Publisher(
+            self.store,
+            self.witnesses,
+            quorum,
+            self.stage.keys.signing.verifier,
+            clock=lambda: self.stage.now,
+            told=lambda: None,
         )
 
     def sign(self) -> int:
@@ -315,6 +325,33 @@ def test_what_fails_in_another_way_is_told_too(witnessed: Witnessed) -> None:
     assert witnessed.publisher.step()
     assert witnessed.vouched() == (size, {"one.example", "two.example"})
     assert "odd" in witnessed.publisher.standing()[2].trouble
+
+
+def test_witnesses_count_by_their_keys(tmp_path: Path) -> None:
+    """Two of one name are two; one under two names is one; the log is none of its own."""
+    made = Witnessed(TreeStage(tmp_path), 2)
+    one, two, three = made.witnesses
+    two.key = SigningKey.generate("one.example", COSIGNATURE)
+    two.verifier = two.key.verifier
+    made.witnesses[:] = [one, two]
+    made.publisher.close()
+    made.publisher = made.asking(2)
+    size = made.sign()
+    assert made.publisher.step()
+    newest = made.store.latest_published()
+    assert newest is not None
+    keys = [one.verifier, two.verifier]
+    opened = open_checkpoint(newest.note, made.stage.keys.signing.verifier, keys, 2)
+    assert opened.checkpoint.size == size
+    again = b64decode(one.key.encode().split("+", 4)[4])[1:]
+    three.key = SigningKey("another.example", COSIGNATURE, again)
+    three.verifier = three.key.verifier
+    made.witnesses[:] = [one, three]
+    made.publisher.close()
+    made.publisher = made.asking(2)
+    made.sign()
+    assert not made.publisher.step()
+    made.close()
 
 
 def test_a_witness_error_is_one() -> None:

@@ -168,7 +168,7 @@ def test_a_failed_append_leaves_the_tree_as_it_was(
 
 def test_the_edge_grows_as_the_tree_does() -> None:
     """Tile by tile the same, in one step or in many."""
-    edge, tiles = Edge(), {}
+    edge, tiles = Edge(), dict[tuple[int, int], bytes]()
     made = leaves(70_000)
     for start in range(0, 70_000, 777):
         more = grown(edge, made[start : start + 777])

@@ -28,11 +28,12 @@ def test_no_person_is_left_out() -> None:
     event has to be thought of here.
     """
     about = {"backer", "party", "no"}
+    no: str = "no"
     known = {tag for tag in e.EVENT_TYPES if subject_of(golden(tag)) is not None}
     named = {
         tag
         for tag, cls in e.EVENT_TYPES.items()
-        if about & set(cls.__struct_fields__) and getattr(golden(tag), "no", 1)
+        if about & set(cls.__struct_fields__) and getattr(golden(tag), no, True)
     }
     assert named - known <= {"subject.erased.v1"}
     assert known <= named

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from app.audit.reader import CAMPAIGN, AuditLog, CannotAudit
 from domain.codec import tag_of
 from domain.events import AnyEvent
-from domain.ids import are_ids
+from domain.ids import is_id, is_reference
 from domain.ledger import Posting, postings
 from domain.money import EXPONENTS
 from projections.reading import LogGapError, Tail, UnreadableFactError
@@ -84,7 +84,9 @@ def _entries(facts: Iterable[tuple[int, AnyEvent]]) -> Iterator[Entry]:
             continue
         campaign, named = event.stream.removeprefix(CAMPAIGN), _id_of(type(event))
         own_id: str = getattr(event, named) if named else ""
-        if not are_ids(campaign, own_id or campaign) or lines[0].currency not in EXPONENTS:
+        # A dispute is named by the provider, all else by us.
+        fits = is_reference(own_id) if named == "dispute_id" else is_id(own_id or campaign)
+        if not (fits and is_id(campaign)) or lines[0].currency not in EXPONENTS:
             # Whatever else it might say would stand in the middle of somebody's books.
             raise CannotAudit(
                 f"position {position}: an id or the currency is none: `audit verify` tells more."
