@@ -216,7 +216,7 @@ def _what_happens(found: Found) -> Iterator[str]:
 async def _erase(options: Options, found: Found) -> tuple[dict[str, int], bool]:
     """Erase; where the log says so, and whether the last traces are gone, too."""
     from app.engine import Engine, PlatformDecider
-    from app.erasing import BY_OPERATOR, Erasing
+    from app.erasing import BY_OPERATOR, Erasing, log_secret_of
     from app.following.lock import FollowLock
     from app.following.seen import ForkedLogError, require_same_log
     from app.log.opening import open_log, open_snapshots
@@ -228,7 +228,8 @@ async def _erase(options: Options, found: Found) -> tuple[dict[str, int], bool]:
     try:
         require_same_log(settings.data_dir, log)
         with Engine(log, snapshots, PlatformDecider()) as engine:
-            erasing = Erasing(settings, people, log, engine.submit_async, clock_ms)
+            secret = log_secret_of(settings)
+            erasing = Erasing(settings, people, log, engine.submit_async, clock_ms, secret)
             places = await erasing.erase(found.parties, found.mail, by=BY_OPERATOR)
         await people.dispose()
         with FollowLock(settings.data_dir) as lock:

@@ -3,16 +3,21 @@
 In this order, so that whatever ends it half-way leaves what the next start finishes: the erasure
 list (what is to be done), the rows and with them the key, the fact in the log, and at last the
 sweep, after which their bytes are nowhere in our files. Doing it again changes nothing.
+
+The fact carries a seal over the stored events about the person, whose commitments open for nobody
+now. It is made of the log and its secret alone, so that whoever finishes an erasure can make it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
+import hmac
+import logging
 import os
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -21,13 +26,17 @@ from msgspec import Struct
 from sqlalchemy import Engine, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.audit.sources import CannotAudit
+from app.audit.tree_place import TreeStore, tree_of
 from app.engine import Outcome
+from app.keys import fingerprint
 from app.settings import Settings, SettingsError
 from app.stores.accounts import ACCOUNTS
 from app.stores.erasure import Erasure
 from app.stores.people import PARTIES
 from app.stores.rows import in_parts
 from app.stores.sweeping import sweep
+from app.transparency.sealing import NO_SEAL, Log, Seal, seals_of
 from domain.commands import EraseSubject
 from domain.subject import SUBJECT
 
@@ -37,6 +46,8 @@ BY: Final = "system:erasure"
 BY_OPERATOR: Final = "system:operator"
 
 _SPACE: Final = uuid.UUID("5f0c5b9e-9f0e-4f4e-8d5c-0a8d6f6a0f11")
+
+_logger = logging.getLogger(__name__)
 
 Submit = Callable[[EraseSubject], Awaitable[Outcome]]
 
@@ -138,18 +149,36 @@ def list_of(settings: Settings) -> ErasureList:
     return ErasureList(settings.keys_dir / FILE)
 
 
-class Facts(Protocol):
-    """What of the log is asked for."""
+def log_secret_of(settings: Settings) -> bytes:
+    """What salts the commitments of a platform's log, for who does not open its tree; empty where
+    it is not at hand, or not that of the tree.
+    """
+    try:
+        place = tree_of(settings)
+        with closing(TreeStore(place.store)) as store:
+            trees = store.trees()
+    except (SettingsError, CannotAudit) as fault:
+        _logger.warning("the log's secret is not at hand: %s", fault)
+        return b""
+    if not place.log_secret or not trees:
+        return b""
+    is_right = hmac.compare_digest(fingerprint(place.log_secret), trees[-1].log_secret)
+    return place.log_secret if is_right else b""
 
-    def last(self) -> tuple[int, int]:
-        """The last event's position and time."""
+
+class Facts(Log, Protocol):
+    """What of the log is asked for."""
 
     def position_of(self, stream: str, version: int) -> int | None:
         """Where a stream's version stands."""
 
 
 class Erasing:
-    """Erases persons. `submit` gives a command to the engine of `log`, `clock` tells ms UTC."""
+    """Erases persons. `submit` gives a command to the engine of `log`, `clock` tells ms UTC.
+
+    `log_secret` is what salts the log's commitments, with which events are sealed; empty where it
+    is not at hand: then they are not.
+    """
 
     def __init__(
         self,
@@ -158,12 +187,14 @@ class Erasing:
         log: Facts,
         submit: Submit,
         clock: Callable[[], int],
+        log_secret: bytes = b"",
     ) -> None:
         self._settings = settings
         self._people = people
         self._log = log
         self._submit = submit
         self._clock = clock
+        self._log_secret = log_secret
         self._erasure = Erasure(people)
         self.list = list_of(settings)
 
@@ -182,13 +213,34 @@ class Erasing:
     async def _record(self, parties: Mapping[str, int], by: str) -> dict[str, int]:
         """Let the log say that these were erased; return where it does."""
         places: dict[str, int] = {}
+        seals = await asyncio.to_thread(self._seals, parties)
         for party in sorted(parties):
-            outcome = await self._submit(_command(party, by))
+            outcome = await self._submit(_command(party, by, seals[party]))
             place = outcome.position if outcome.events else await self._place(party)
             places[party] = place
         noted = [Erased(party, parties[party], at) for party, at in places.items()]
         await asyncio.to_thread(self.list.put, noted)
         return places
+
+    def _seals(self, parties: Collection[str]) -> Mapping[str, Seal]:
+        """The seals of those of whose erasure the log does not know yet.
+
+        Whatever is amiss with the log, the person is erased: then without a seal.
+        """
+        seals = dict.fromkeys(parties, NO_SEAL)
+        new = [party for party in parties if self._log.position_of(SUBJECT + party, 1) is None]
+        if not new:
+            return seals
+        if not self._log_secret:
+            _logger.warning(
+                "the log's secret is not at hand: an erasure is recorded without a seal"
+            )
+            return seals
+        try:
+            return seals | seals_of(self._log, self._log_secret, new)
+        except Exception:
+            _logger.exception("an erasure is recorded without a seal: the log could not be read")
+            return seals
 
     async def _place(self, party: str) -> int:
         """Where the log says that a party was erased; 0 where it does not."""
@@ -256,8 +308,9 @@ class Erasing:
             )
             with people.connect() as connection:
                 gone = connection.execute(query).scalars().all()
+            seals = self._seals(gone)
             for party in gone:
-                outcome = submit(_command(party, BY))
+                outcome = submit(_command(party, BY, seals[party]))
                 place = outcome.position if outcome.events else None
                 place = place or self._log.position_of(SUBJECT + party, 1) or 0
                 told.append(msgspec.structs.replace(unsaid[party], position=place))
@@ -278,8 +331,14 @@ class Erasing:
         return gone
 
 
-def _command(party: str, by: str) -> EraseSubject:
-    return EraseSubject(party=party, by=by, command_id=str(uuid.uuid5(_SPACE, party)))
+def _command(party: str, by: str, seal: Seal) -> EraseSubject:
+    return EraseSubject(
+        party=party,
+        by=by,
+        command_id=str(uuid.uuid5(_SPACE, party)),
+        sealed_to=seal.up_to,
+        seal=seal.seal,
+    )
 
 
 def _places(log: Facts, known: Mapping[str, Erased]) -> dict[str, int | None]:

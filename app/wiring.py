@@ -199,7 +199,14 @@ class Platform:
             reports=Reports(people),
             staff_acts=StaffActs(people),
         )
-        self.erasing = Erasing(settings, people, self.log, self.engine.submit_async, clock)
+        self.erasing = Erasing(
+            settings,
+            people,
+            self.log,
+            self.engine.submit_async,
+            clock,
+            stored_tree.keys.log_secret,
+        )
         self.mail = Mail(settings, people, clock)
         self.bank = Bank(settings.test_bank_path, notification_secret=settings.test_bank_secret)
         self.provider: PaymentProvider = MeteredProvider(self.bank, self.meter)

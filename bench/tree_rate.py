@@ -90,7 +90,7 @@ async def follow(folder: Path, seconds: int) -> dict[str, float]:
         party_keys = platform.party_keys
         subjects = Subjects(Backers(platform.views, platform.log.log_id), party_keys)
         size = store.size
-        edge = edge_of(store, store.bundle(*divmod(size, TILE_WIDTH)), size)
+        edge = edge_of(store, store.bundle(*divmod(size, TILE_WIDTH)), b"", size)
         for _ in range(seconds):
             await make_pledges(platform, campaigns, RATE)
             while True:
@@ -108,7 +108,7 @@ async def follow(folder: Path, seconds: int) -> dict[str, float]:
                 grown(edge, leaves)
                 parts.took("tree (hashed a second time here)")
                 size = store.append(size, leaves)
-                edge = edge_of(store, store.bundle(*divmod(size, TILE_WIDTH)), size)
+                edge = edge_of(store, store.bundle(*divmod(size, TILE_WIDTH)), b"", size)
                 parts.begin()
                 events += len(leaves)
         size = store.size

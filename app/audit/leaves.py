@@ -151,8 +151,7 @@ class LeafCheck:
                 record = position.to_bytes(POSITION_BYTES) + sha256(body).digest()
                 sealed[party] = sealed.get(party, b"") + record
             elif type(event) is SubjectErased:
-                sealed_to, seal = getattr(event, "sealed_to", 0), getattr(event, "seal", "")
-                fact = Erased(position, sealed_to, seal)
+                fact = Erased(position, event.sealed_to, event.seal)
                 self.seen.erased.setdefault(event.stream.removeprefix(SUBJECT), fact)
 
     # --- Making them again -----------------------------------------------------------------------

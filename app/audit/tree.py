@@ -31,7 +31,7 @@ from app.transparency.leaf import POSITION_BYTES
 from app.transparency.merkle import EMPTY_ROOT, node_hash, root_of_tile
 from app.transparency.note import NoteError, VerifierKey
 from app.transparency.signing import ForkError, Signed, read_signed
-from app.transparency.tiles import TILE_WIDTH, tiles_of
+from app.transparency.tiles import MOST_LEAVES, TILE_WIDTH, tiles_of
 from domain.subject import SUBJECT
 
 HIGHER: Final = 2
@@ -45,7 +45,8 @@ class TreeFound(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `waiting` events have no leaf yet. `unopenable` commitments are to events about persons whose
     key was destroyed, `unchecked` those for which no key was at hand. `checkpoints` of the log's
     own were looked at, and `outside` ones that were kept elsewhere. `checkpoint` is the size of the
-    newest that is right, 0 where there is none.
+    newest that is right, 0 where there is none. `seals` over erased persons' events were checked,
+    and `unsealed` erasures carry none though the log says something about the person.
     """
 
     origin: str
@@ -58,6 +59,8 @@ class TreeFound(Struct, frozen=True, kw_only=True, omit_defaults=True):
     outside: int = 0
     checkpoint: int = 0
     checkpoint_root: str = ""
+    seals: int = 0
+    unsealed: int = 0
 
 
 class TreeCheck:
@@ -99,7 +102,10 @@ class TreeCheck:
             sentence = f"The transparency tree is that of another log, {tree.log_id}."
             self._findings.add("tree", sentence)
         if not self._place.log_secret:
-            self._left_out.append("The log's secret is not at hand: no leaf was made again.")
+            self._left_out.append(
+                "The log's secret is not at hand: no leaf was made again, and no seal over an"
+                " erased person's events."
+            )
             return None
         if not hmac.compare_digest(fingerprint(self._place.log_secret), tree.log_secret):
             sentence = "The log's secret is not the one with which the tree was begun."
@@ -138,6 +144,7 @@ class TreeCheck:
         marks = _Marks(self._findings)
         marks.see(ranges, rows)
         self._check_empty()
+        self._check_beyond()
         self._check_last_signed(marks)
         self._check_outside(marks)
         return TreeFound(
@@ -151,6 +158,11 @@ class TreeCheck:
             outside=len(self._outside),
             checkpoint=marks.newest,
             checkpoint_root=marks.newest_root.hex(),
+            seals=sum(bool(fact.seal) for fact in seen.erased.values()),
+            unsealed=sum(
+                not fact.seal and bool(seen.records(party, fact.position))
+                for party, fact in seen.erased.items()
+            ),
         )
 
     # --- Before ----------------------------------------------------------------------------------
@@ -267,6 +279,24 @@ class TreeCheck:
                 if stored.root != EMPTY_ROOT:
                     self._findings.add("checkpoint", "The empty tree has another root.", 0)
 
+    def _check_beyond(self) -> None:
+        """Checkpoints that were signed of more leaves than there are."""
+        if not self._whole:
+            return
+        with closing(TreeStore(self._place.store)) as store:
+            now = store.trees()[-1]  # it may have grown since
+            beyond = [
+                stored.size
+                for stored in store.checkpoints(now.size, MOST_LEAVES - 1)
+                if stored.tree == now.number
+            ]
+        if beyond:
+            sentence = (
+                f"{len(beyond):,} checkpoints of more events are stored, the last of"
+                f" {beyond[-1]:,}; the tree has {now.size:,}: what was signed behind them is gone."
+            )
+            self._findings.add("checkpoint", sentence, now.size + 1)
+
     def _check_last_signed(self, marks: _Marks) -> None:
         signed, tree = self._signed, self._trees[-1]
         if signed is None:
@@ -338,11 +368,13 @@ def seal_of(log_secret: bytes, party: str, records: Sequence[bytes]) -> str:
 
 
 def _unsealed(fact: Erased, records: Sequence[bytes]) -> str:
-    places = [int.from_bytes(record[:POSITION_BYTES]) for record in records] or [0]
+    said = "The stored events about this erased person are not those that were sealed"
+    if not records:
+        return f"{said}: in positions 1 to {fact.sealed_to:,} there is none of them left."
+    places = [int.from_bytes(record[:POSITION_BYTES]) for record in records]
     return (
-        "The stored events about this erased person are not those that were sealed: what was"
-        f" changed is one of {len(records):,} in positions {places[0]:,} to {places[-1]:,}, or"
-        f" was behind them up to {fact.sealed_to:,} and is gone."
+        f"{said}: what was changed is one of {len(records):,} in positions {places[0]:,} to"
+        f" {places[-1]:,}, or was behind them up to {fact.sealed_to:,} and is gone."
     )
 
 
@@ -438,6 +470,13 @@ def describe(found: TreeFound) -> Iterator[str]:
         yield (
             f"{found.unopenable:,} of {found.leaves:,} event commitments can no longer be opened:"
             " erased persons."
+        )
+    if found.seals:
+        yield f"{found.seals:,} seals over the events of erased persons were checked."
+    if found.unsealed:
+        yield (
+            f"{found.unsealed:,} erased persons' events carry no seal: what no leaf can tell of"
+            " them, nothing does."
         )
     if found.unchecked:
         yield f"{found.unchecked:,} event commitments could not be made again: no key was at hand."

@@ -22,12 +22,13 @@ _BUNDLE_BYTES: Final = TILE_WIDTH * ENTRY_BYTES
 
 class Edge(Struct, frozen=True):
     """The last tile of each level and the last bundle of a tree of `size` leaves, where these are
-    not full; empty bytes where they are.
+    not full; empty bytes where they are. `last` is the last leaf, empty where there is none.
     """
 
     size: int = 0
     tiles: tuple[bytes, ...] = ()
     bundle: bytes = b""
+    last: bytes = b""
 
 
 class Grown(Struct, frozen=True):
@@ -38,7 +39,7 @@ class Grown(Struct, frozen=True):
     edge: Edge
 
 
-def edge_of(tiles: Tiles, bundle: bytes, size: int) -> Edge:
+def edge_of(tiles: Tiles, bundle: bytes, last: bytes, size: int) -> Edge:
     """The edge of a tree of which all is stored. Raises MissingTileError."""
     if len(bundle) != size % TILE_WIDTH * ENTRY_BYTES:
         raise MissingTileError(f"the last bundle of {size} leaves has {len(bundle)} bytes")
@@ -49,7 +50,7 @@ def edge_of(tiles: Tiles, bundle: bytes, size: int) -> Edge:
         width = width_at(level, n, size)
         partial.append(tiles.tile(level, n, width) if width else b"")
         level += 1
-    return Edge(size, tuple(partial), bundle)
+    return Edge(size, tuple(partial), bundle, last)
 
 
 def grown(edge: Edge, leaves: Sequence[bytes]) -> Grown:
@@ -81,5 +82,7 @@ def grown(edge: Edge, leaves: Sequence[bytes]) -> Grown:
         first + at // _BUNDLE_BYTES: entries[at : at + _BUNDLE_BYTES]
         for at in range(0, len(entries), _BUNDLE_BYTES)
     }
-    last = entries[len(entries) // _BUNDLE_BYTES * _BUNDLE_BYTES :]
-    return Grown(tiles, bundles, Edge(edge.size + len(leaves), tuple(partial), last))
+    rest = entries[len(entries) // _BUNDLE_BYTES * _BUNDLE_BYTES :]
+    size = edge.size + len(leaves)
+    after = Edge(size, tuple(partial), rest, leaves[-1] if leaves else edge.last)
+    return Grown(tiles, bundles, after)

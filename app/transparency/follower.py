@@ -169,8 +169,10 @@ class LeafFollower:
         while not stop.is_set():
             if not self._may_follow():
                 self._checked = False
+                self._subjects.rest(0.0)
                 stop.wait(PAUSE_S)
                 continue
+            self._subjects.rest()
             try:
                 self._log.wait(self._size, PAUSE_S)
                 if self.step() < BATCH:
@@ -184,6 +186,7 @@ class LeafFollower:
                 stop.wait(LOOK_S)
             except Exception as fault:
                 # A full disk, a database that does not answer: nothing of the batch was kept.
-                self.trouble = f"{type(fault).__name__}: {fault}"
+                # What the database quotes is for our log alone: health shows this to everybody.
+                self.trouble = f"leaves could not be made: {type(fault).__name__}"
                 _logger.exception("leaves after position %d could not be made", self._size)
                 stop.wait(PAUSE_S)

@@ -164,16 +164,22 @@ class Subjects:
 
     def keys(self, parties: Collection[str | None]) -> Mapping[str, bytes | None]:
         """The keys of those of them who are ours; None where it was destroyed."""
+        self.rest()
         known = self._known
-        if len(known) > KEPT_KEYS or time.monotonic() - self._since > KEPT_S:
+        if len(known) > KEPT_KEYS:
             known.clear()
-            self._since = time.monotonic()
         wanted = set(parties)
         wanted.discard(None)
         missing = [party for party in wanted - known.keys() if party is not None]
         if missing:
             known |= self._keys.of(missing)
         return known
+
+    def rest(self, kept_s: float = KEPT_S) -> None:
+        """Keep no key for longer than so many seconds, whether more are asked for or not."""
+        if time.monotonic() - self._since > kept_s:
+            self._known.clear()
+            self._since = time.monotonic()
 
     def forget(self, party: str) -> None:
         """Keep no key of a person who was erased."""

@@ -167,7 +167,7 @@ class Publisher:
             return None
         except Exception as fault:
             _logger.exception("the witness %s could not be asked", known.name)
-            self._rest(witness, f"{type(fault).__name__}: {fault}")
+            self._rest(witness, f"{known.name} could not be asked: {type(fault).__name__}")
             return None
         witness.rest_s = witness.not_before = 0.0
         if line is not None and about is not None:

@@ -256,7 +256,7 @@ class Signer:
                 return
             except Exception as fault:
                 self._signed = self._noted = NOTHING
-                self.trouble = f"{type(fault).__name__}: {fault}"
+                self.trouble = f"a checkpoint could not be signed: {type(fault).__name__}"
                 _logger.exception("a checkpoint could not be signed; it is tried again")
             stop.wait(max(0.0, began + EVERY_S - time.monotonic()))
             grown(EVERY_S)

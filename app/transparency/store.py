@@ -43,7 +43,7 @@ from app.stores.connecting import postgres_engine, speak_plainly
 from app.stores.rows import Number, Text, upsert
 from app.stores.shapes import Schema, SchemaTooNewError, check, migrate
 from app.transparency.edge import ENTRY_BYTES, Edge, Grown, edge_of, grown
-from app.transparency.leaf import Leaf, parse_leaf
+from app.transparency.leaf import LEAF_BYTES, Leaf, parse_leaf
 from app.transparency.merkle import MissingTileError, root_at
 from app.transparency.openings_tables import openings_tables
 from app.transparency.tiles import HASH_BYTES, TILE_WIDTH, width_at
@@ -239,7 +239,7 @@ class TransparencyStore:
             self._edge = None  # until it is written
             more = grown(edge, leaves)
             try:
-                self._write(old_size, more)
+                self._write(edge, more)
             except BaseException:
                 self._full.clear()  # another database may lead now, with another tree
                 raise
@@ -250,9 +250,10 @@ class TransparencyStore:
         if self.size != size:
             raise TreeMovedError(f"the tree has {self.size} leaves, not {size}")
         n, width = divmod(size, TILE_WIDTH)
-        return edge_of(self, self.bundle(n, width) if width else b"", size)
+        last = self.leaf(size - 1).encode() if size else b""
+        return edge_of(self, self.bundle(n, width) if width else b"", last, size)
 
-    def _write(self, old_size: int, more: Grown) -> None:
+    def _write(self, edge: Edge, more: Grown) -> None:
         tiles = [(_place(level, n), hashes) for (level, n), hashes in more.tiles.items()]
         with self._writing() as connection:
             number = connection.execute(_NUMBER).scalar()
@@ -260,10 +261,10 @@ class TransparencyStore:
             if number != self._number:
                 raise OtherTreeError(MOVED_ON)
             moved = connection.execute(
-                _MOVE, {"number": number, "old": old_size, "new": more.edge.size}
+                _MOVE, {"number": number, "old": edge.size, "new": more.edge.size}
             )
-            if moved.rowcount != 1:
-                raise TreeMovedError(f"the tree has not {old_size} leaves any more")
+            if moved.rowcount != 1 or _last_leaf(connection, edge.size) != edge.last:
+                raise TreeMovedError(f"the tree has not these {edge.size} leaves any more")
             self._put(connection, "tiles", "place", "hashes", tiles)
             self._put(connection, "bundles", "n", "entries", list(more.bundles.items()))
 
@@ -423,6 +424,7 @@ _TREE: Final = select(TREES).order_by(TREES.c.number.desc()).limit(1)
 _NUMBER: Final = select(func.max(TREES.c.number))
 _SIZE: Final = select(TREES.c.size).order_by(TREES.c.number.desc()).limit(1)
 _MOVE: Final = text("UPDATE trees SET size = :new WHERE number = :number AND size = :old")
+_LEAF: Final = text(f"SELECT substr(entries, :start, {LEAF_BYTES}) FROM bundles WHERE n = :n")  # noqa: S608
 _PRESENT: Final = "tree = (SELECT max(number) FROM trees)"
 _PUBLISH: Final = text(
     f"UPDATE checkpoints SET published = :note WHERE size = :size AND {_PRESENT}"  # noqa: S608
@@ -463,6 +465,15 @@ class TreeSnapshot:
 def _latest_signed(connection: Connection) -> SignedCheckpoint | None:
     row = connection.execute(_LATEST_SIGNED).first()
     return None if row is None else SignedCheckpoint(*row)
+
+
+def _last_leaf(connection: Connection, size: int) -> bytes:
+    """The last leaf of a tree of so many; of one that was rewound and grew again it is another."""
+    if not size:
+        return b""
+    n, at = divmod(size - 1, TILE_WIDTH)
+    found = connection.execute(_LEAF, {"n": n, "start": at * ENTRY_BYTES + 3}).scalar()
+    return bytes(found or b"")
 
 
 def _values(tree: Tree) -> dict[str, object]:

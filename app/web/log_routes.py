@@ -29,6 +29,10 @@ OPEN: Final = {
     "cross-origin-resource-policy": "cross-origin",
 }
 
+AFTER_RESTORE_S: Final = 60
+"""But of a log that went on under another name, behind a cut, other tiles stood here before."""
+
+_FOR_A_WHILE: Final = f"public, max-age={AFTER_RESTORE_S}"
 _FOR_EVER: Final = CacheControlHeader(public=True, max_age=AGE_S, immutable=True).to_header()
 _NOW: Final = "no-cache"
 
@@ -65,7 +69,8 @@ async def show_tile(rest: FromPath[str], platform: NamedDependency[Platform]) ->
     found = await asyncio.to_thread(_tile, platform, f"tile{rest}")
     if found is None:
         return _missing("No such tile has been published.")
-    return _answer(found, BINARY, _FOR_EVER)
+    is_first = platform.transparency.tree.number == 1
+    return _answer(found, BINARY, _FOR_EVER if is_first else _FOR_A_WHILE)
 
 
 def _tile(platform: Platform, path: str) -> bytes | None:

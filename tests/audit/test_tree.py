@@ -347,6 +347,15 @@ def test_what_was_signed_last_is_held_against_the_tree(lived: TreeWorld) -> None
     assert kinds(lived.verified()) == {"checkpoint": [None]}
 
 
+def test_checkpoints_beyond_the_tree_are_told(lived: TreeWorld) -> None:
+    """A tree that was cut back is told by what stands signed behind its end."""
+    sizes = [known.size for known in lived.tree.checkpoints()]
+    tamper_with_tree(lived, "UPDATE trees SET size = ?", sizes[-3])
+    found = lived.verified(place=msgspec.structs.replace(lived.place(), signed=None))
+    assert kinds(found) == {"checkpoint": [sizes[-3] + 1]}
+    assert "2 checkpoints of more events" in found.violations[0].sentence
+
+
 # --- From outside --------------------------------------------------------------------------------
 
 

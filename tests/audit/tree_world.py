@@ -15,6 +15,7 @@ from app.stores.party_keys import PartyKeys, master_of
 from app.stores.people import PARTIES, new_party
 from app.transparency.follower import LeafFollower
 from app.transparency.looking_up import Backers, Subjects
+from app.transparency.sealing import NO_SEAL, seals_of
 from app.transparency.signing import Signer
 from app.transparency.store import TransparencyStore, open_transparency
 from domain import commands as c
@@ -72,16 +73,26 @@ class TreeWorld(World):
         facts.setdefault("backer", self.backer())
         return super().pledge(campaign_id, amount_minor, *rewards, **facts)
 
-    def erase(self, party: str, *, recorded: bool = True) -> None:
-        """Destroy a person's key; without `recorded` the log does not say so."""
+    def erase(self, party: str, *, recorded: bool = True, sealed: bool = True) -> None:
+        """Destroy a person's key; without `recorded` the log does not say so, without `sealed` it
+        says so without a seal.
+        """
         with self.people.begin() as connection:
             changed = connection.execute(
                 update(PARTIES).where(PARTIES.c.id == party).values(key=None)
             )
             assert changed.rowcount == 1
         if recorded:
+            found = seals_of(self.log, self.keys.log_secret, [party])[party]
+            up_to, seal = found if sealed else NO_SEAL
             self.engine.submit(
-                c.EraseSubject(by="system:erasure", command_id=new_id(), party=party)
+                c.EraseSubject(
+                    by="system:erasure",
+                    command_id=new_id(),
+                    party=party,
+                    sealed_to=up_to,
+                    seal=seal,
+                )
             )
 
     def grow(self) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from app.transparency.follower import BATCH, LeafFollower
@@ -20,6 +21,7 @@ from projections.reading import LogGapError, Tail, UnreadableFactError
 from projections.runner import Follower
 from projections.views import Views
 from tests.projections.history import Row
+from tests.transparency.test_public_part import golden
 from tests.transparency.tree_stage import TreeStage
 
 
@@ -109,11 +111,7 @@ def test_an_erasure_forgets_the_key_at_once(tmp_path: Path) -> None:
     known = follower._subjects._known
     party = next(iter(known))
     reading = Tail(stage.log.read, with_bodies=True).after(store.size - 1, 1)
-    (event,) = reading.events
-    erased = type(event)(
-        **{name: getattr(event, name) for name in event.__struct_fields__}
-        | {"stream": f"subject:{party}"}
-    )
+    erased = msgspec.structs.replace(golden("subject.erased.v1"), stream=f"subject:{party}")
     follower.leaves(reading._replace(events=[erased]))
     assert party not in known
     stage.close()

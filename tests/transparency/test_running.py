@@ -324,7 +324,8 @@ def test_what_fails_in_another_way_is_told_too(witnessed: Witnessed) -> None:
     size = witnessed.sign()
     assert witnessed.publisher.step()
     assert witnessed.vouched() == (size, {"one.example", "two.example"})
-    assert "odd" in witnessed.publisher.standing()[2].trouble
+    said = witnessed.publisher.standing()[2].trouble
+    assert said == "three.example could not be asked: NoteError"
 
 
 def test_witnesses_count_by_their_keys(tmp_path: Path) -> None:
