@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.following.seen import ForkedLogError
-from app.serving.backup import BackupError, InUseError, accept, back_up, compare
+from app.serving.backup import BackupError, InUseError, accept, back_up, compare, foretold
 
 if TYPE_CHECKING:
     from app.cli_options import Options
@@ -20,8 +20,8 @@ Going on from here means:
   - Backers whose pledges are lost are told nothing by Tributary: it does not know them any more.
     Money that the provider moved for lost events shows in `tributary audit verify`, as lines of
     its statement that fit nothing.
-  - The transparency log goes on under another name and key, unless it is certain that nothing that
-    it signed is lost (`--signed`): what it signed of lost events cannot be continued.
+  - What the transparency log signed of lost events cannot be continued: it goes on under its name
+    only where it is certain that nothing of that is lost (see below).
   - The work of the processes is made anew from the log; views, search index and snapshots too.
   - Every other machine on this log must be stopped, and accept the same log."""
 
@@ -90,6 +90,8 @@ def accept_restore(
                 " nothing that was seen is lost."
             )
         options.say(MEANS.format(position=found.now.position))
+    if told := foretold(settings, signed_file):
+        options.say(told)
     if not yes:
         click.confirm("Let this log be the one that counts?", abort=True, err=True)
     try:

@@ -67,6 +67,7 @@ def show_status(options: Options) -> None:
 
 def _tell(options: Options, settings: Settings, store: TransparencyStore, tree: Tree) -> None:
     from app.log.opening import open_log
+    from app.transparency.note import encode_base64
 
     log = open_log(settings.database_url, settings.log_path)
     try:
@@ -80,7 +81,7 @@ def _tell(options: Options, settings: Settings, store: TransparencyStore, tree: 
         f"key        {tree.vkey}",
         f"log        {last:,} events",
         f"tree       {tree.size:,} leaves",
-        f"root       {store.root_at(tree.size).hex()}",
+        f"root       {encode_base64(store.root_at(tree.size))}",
         f"signed     {_when(signed)}",
         f"published  {_when(published)}",
         *(f"witness    {each.vkey.partition('+')[0]} at {each.url}" for each in settings.witnesses),
@@ -114,8 +115,10 @@ def _when(checkpoint: SignedCheckpoint | None) -> str:
 
 def _fault(settings: Settings, store: TransparencyStore, tree: Tree, last: int) -> str:
     """What is amiss: found here, or told by the process that follows."""
+    from app.engine import clock_ms
     from app.keys import fingerprint, load_keys
     from app.metrics.meter import FOLLOWING, read_report
+    from app.transparency.running import LATE_MS
     from app.transparency.signing import FILE, ForkError, require_continued
 
     try:
@@ -127,6 +130,9 @@ def _fault(settings: Settings, store: TransparencyStore, tree: Tree, last: int) 
         return str(fault)
     if tree.size > last:
         return f"The tree has {tree.size:,} leaves, and the log {last:,} events."
+    waiting = store.unpublished()
+    if settings.witness_quorum and waiting is not None and clock_ms() - waiting.at >= LATE_MS:
+        return f"Too few witnesses cosign: {waiting.size:,} events were signed and not published."
     report = read_report(settings.data_dir, FOLLOWING)
     if report is None or report.standing is None:
         return "" if tree.size == last else "No process follows the log here."

@@ -409,6 +409,7 @@ class Platform:
             self.fork,
             self._snapshots_due.position,
             self.transparency.problem() or self.opener.fault,
+            bool(self.transparency.fault),
         )
 
     def _repeat(self, pause_s: float, work: Callable[[], object]) -> None:

@@ -9,9 +9,10 @@ to a copy, it is verified, and the copy is thrown away; so N times.
 *Covered* is what touches a position that a checkpoint kept elsewhere covers. *Named* is what was
 found where it is: a finding at the first position that is not what was recorded, or one that says
 "positions A to B" with that position among them, which is all that can be known once the forger
-has made the whole tree again and signed it with the log's own key. *Opened by nobody* is what
-changed an erased person's event and nothing of its public part: the key that could tell was
-destroyed.
+has made the whole tree again and signed it with the log's own key, and of an erased person's
+events, whose seal holds them together. *Opened by nobody* is what changed an event about an erased
+person that came after the erasure, and nothing of its public part: no seal holds it, and the key
+that could tell was destroyed.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ _CHARACTER_BITS: Final = 8
 
 class Mutated(Struct, frozen=True):
     """What was done: its kind, the first position that is not what was recorded, and whether a
-    checkpoint from outside covers that; `secret`: only what a destroyed key could tell changed.
+    checkpoint from outside covers that; `secret`: only what a destroyed key could tell changed, in
+    an event that no seal holds.
     """
 
     kind: str
@@ -279,10 +281,10 @@ class Copies:
 
     def _secret(self, log: sqlite3.Connection, position: int) -> bool:
         """Whether only a destroyed key could tell: nothing changed but that of an erased person's
-        event which no number shows.
+        event which no number shows and no seal holds.
         """
         stage = self._stage
-        if position not in stage.erased:
+        if position not in stage.unsealed:
             return False
         with contextlib.closing(sqlite3.connect(stage.log)) as before:
             if list(tampering.differing(before, log)) != [position]:

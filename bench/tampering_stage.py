@@ -32,7 +32,9 @@ from domain import commands as c
 from domain import events as e
 from domain.codec import decode
 from domain.events import AnyEvent
+from domain.subject import SUBJECT
 from tests.audit.tree_world import TreeWorld
+from tests.audit.world import new_id
 
 CURRENCY: Final = "BRL"
 UNCOVERED: Final = 3
@@ -46,7 +48,8 @@ _LEVEL_BITS: Final = 48
 
 class Stage(Struct, frozen=True):
     """A log and its tree, and what is known of them: how many `events`, positions by campaign,
-    those of erased persons' `events`, the last `covered` position.
+    those of erased persons' `events`, those among them that no seal holds, as they came after
+    it (`unsealed`), the last `covered` position.
     """
 
     settings: Settings
@@ -59,6 +62,7 @@ class Stage(Struct, frozen=True):
     covered: int
     streams: list[list[int]]
     erased: list[int]
+    unsealed: list[int]
     checkpoints: list[tuple[int, int]]
 
     def place(self, tree: Path, signed: Path) -> TreePlace:
@@ -104,6 +108,8 @@ def make_stage(folder: Path, lives: int = LIVES) -> Stage:
             tampering.copy_log(source, target)
         outside = tuple(world.outside[:-UNCOVERED])
         rows = world.log.read(0, 100_000)
+        events = [decode(row.tag, row.body) for row in rows]
+        erased, unsealed = _erased(world, events)
         checkpoints = [(each.size, each.at) for each in world.tree.checkpoints()]
         return Stage(
             settings=world.settings,
@@ -114,8 +120,9 @@ def make_stage(folder: Path, lives: int = LIVES) -> Stage:
             vkey=world.vkey,
             events=len(rows),
             covered=checkpoints[-UNCOVERED - 1][0],
-            streams=_streams([decode(row.tag, row.body) for row in rows]),
-            erased=_erased(world, [decode(row.tag, row.body) for row in rows]),
+            streams=_streams(events),
+            erased=erased,
+            unsealed=unsealed,
             checkpoints=checkpoints,
         )
     finally:
@@ -123,12 +130,21 @@ def make_stage(folder: Path, lives: int = LIVES) -> Stage:
 
 
 def _live(world: TreeWorld) -> None:
-    """One campaign that fails, one that pays out, one that is cancelled; somebody is erased."""
+    """One campaign that fails, one that pays out, one that is cancelled; somebody is erased, and
+    somebody else whose pledge still stands then.
+    """
     world.lives()
     third = world.launch()
-    for amount_minor in (2_000, 3_000, 9_000):
+    for amount_minor in (2_000, 3_000):
         world.pledge(third, amount_minor)
         world.grow()
+    erased = world.backer()
+    pledge_id = new_id()
+    world.pledge(third, 9_000, backer=erased, pledge_id=pledge_id)
+    world.grow()
+    world.erase(erased)
+    world.do(c.RevisePledge, third, f"backer:{erased}", pledge_id=pledge_id, amount_minor=9_500)
+    world.grow()
     world.do(c.CancelCampaign, third, cause="creator_wish")
     world.grow()
 
@@ -140,11 +156,19 @@ def _streams(events: list[AnyEvent]) -> list[list[int]]:
     return [places for places in found.values() if len(places) > 1]
 
 
-def _erased(world: TreeWorld, events: list[AnyEvent]) -> list[int]:
+def _erased(world: TreeWorld, events: list[AnyEvent]) -> tuple[list[int], list[int]]:
+    """Where erased persons' events are, and which of them no seal holds."""
     parties = _parties(events)
     known = _known_keys(world.place(), parties)
     gone = {party for party, key in known.items() if key is None}
-    return [position for position, party in enumerate(parties, 1) if party in gone]
+    places = [(position, party) for position, party in enumerate(parties, 1) if party in gone]
+    sealed = {
+        event.stream.removeprefix(SUBJECT): event.sealed_to
+        for event in events
+        if isinstance(event, e.SubjectErased)
+    }
+    later = [position for position, party in places if position > sealed[str(party)]]
+    return [position for position, _ in places], later
 
 
 def _known_keys(place: TreePlace, parties: list[str | None]) -> dict[str, bytes | None]:

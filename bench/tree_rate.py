@@ -112,6 +112,7 @@ async def follow(folder: Path, seconds: int) -> dict[str, float]:
                 parts.begin()
                 events += len(leaves)
         size = store.size
+        tree.catch_up()  # it finds that the tree was grown beside it
         for _ in range(seconds):
             await make_pledges(platform, campaigns, RATE)
             platform.follower.catch_up()  # reads and decodes for all

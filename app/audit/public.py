@@ -18,14 +18,16 @@ from app.audit.public_mirror import Mirror, past_checkpoints
 from app.audit.public_source import INDEX, CannotReadError, Folder, Source
 from app.audit.public_tree import Tree, check_tiles, read_tree
 from app.transparency.checkpoint import Checkpoint, CheckpointError, open_checkpoint
-from app.transparency.note import NoteError, VerifierKey, encode_base64
+from app.transparency.note import NoteError, VerifierKey, encode_base64, parse_note
 from app.transparency.openings import (
+    PLATFORM,
     Claim,
     Live,
     OpeningsError,
     claim_of,
     decode_index,
     decode_live,
+    is_campaign,
 )
 
 _BEARABLE: Final = frozenset({"live", "witnesses"})
@@ -52,20 +54,25 @@ class Cosigned(Struct, frozen=True):
 
 
 class CampaignAudit(Struct, frozen=True):
-    """A campaign as its openings add up, in minor units. `position` is that of the last of them."""
+    """A campaign as its openings add up, in minor units. `first` and `position` are those of the
+    first and the last of them, `page` is the address of what the platform shows of it.
+    """
 
     campaign: str
+    page: str
     currency: str
     totals: Claim
     entries: int
     batches: int
+    first: int
     position: int
     live: Difference | None
 
 
 class PublicAudit(Struct, frozen=True):
     """What was found. `root` and the log's key are as in a checkpoint and a note; `size` counts the
-    leaves that were looked at, `signed_size` those of the checkpoint.
+    leaves that were looked at, `signed_size` those of the checkpoint. `unchecked` are the names of
+    others who signed, and whose keys were not given. Of `cut_batches` only a part was looked at.
     """
 
     source: str
@@ -76,12 +83,14 @@ class PublicAudit(Struct, frozen=True):
     signed_size: int
     root: str
     witnesses: tuple[Cosigned, ...]
+    unchecked: tuple[str, ...]
     earlier: int
     opened: int
     unopened: int
     first_unopened: int | None
     batches: int
     later_batches: int
+    cut_batches: int
     live_position: int | None
     campaigns: tuple[CampaignAudit, ...]
     warnings: tuple[str, ...]
@@ -114,11 +123,11 @@ class PublicAuditor:
     def run(self) -> PublicAudit:
         """Look at everything. Raises CannotReadError where what is needed cannot be had."""
         key, key_from = self._key()
-        checkpoint, witnesses = self._checkpoint(key)
+        checkpoint, witnesses, unchecked = self._checkpoint(key)
         size = checkpoint.size if self._asked.at is None else self._asked.at
-        if size > checkpoint.size:
+        if self._asked.at is not None and not 1 <= size <= checkpoint.size:
             raise CannotReadError(
-                f"The tree has {checkpoint.size:,} leaves: {size:,} is beyond it."
+                f"There is no position {size}: the log holds 1 to {checkpoint.size:,}."
             )
         earlier, live, root = 0, None, checkpoint.root
         tree, leads = self._tree(checkpoint)
@@ -141,14 +150,16 @@ class PublicAuditor:
             signed_size=checkpoint.size,
             root=encode_base64(root),
             witnesses=witnesses,
+            unchecked=unchecked,
             earlier=earlier,
             opened=books.opened,
             unopened=size - books.opened,
             first_unopened=books.first_unopened,
             batches=sum(account.batches for account in books.accounts.values()),
             later_batches=books.later,
+            cut_batches=books.cut,
             live_position=None if live is None else live.position,
-            campaigns=_campaigns(books, live, differences),
+            campaigns=_campaigns(books, live, differences, self._source.site),
             warnings=tuple(self._warnings),
             refused=refused,
             findings=tuple(self._findings.listed),
@@ -178,7 +189,10 @@ class PublicAuditor:
             self._findings.add("key", sentence)
         return key, key_from
 
-    def _checkpoint(self, key: VerifierKey) -> tuple[Checkpoint, tuple[Cosigned, ...]]:
+    def _checkpoint(
+        self, key: VerifierKey
+    ) -> tuple[Checkpoint, tuple[Cosigned, ...], tuple[str, ...]]:
+        """The checkpoint, who cosigned it, and the names of others who may have."""
         data = self._source.read("checkpoint")
         if data is None:
             raise CannotReadError("No checkpoint is published: nothing can be held to anything.")
@@ -188,7 +202,10 @@ class PublicAuditor:
         except CheckpointError as fault:
             sentence = f"What is shown is no checkpoint of the log: {fault}."
             self._findings.add("checkpoint", sentence)
-            raise CheckpointRefusedError(tuple(self._findings.listed)) from fault
+            refused = None if self._mirror is None else self._mirror.refuse(None)
+            raise CheckpointRefusedError(
+                tuple(self._findings.listed), "" if refused is None else str(refused)
+            ) from fault
         if self._mirror is not None:
             self._mirror.keep_checkpoint(note, opened.checkpoint.size)
         signed = {one.key.public for one in opened.witnessed} - {key.public}
@@ -196,7 +213,9 @@ class PublicAuditor:
             sentence = f"Of {self._asked.quorum} witnesses that are needed {len(signed)} signed."
             self._findings.add("witnesses", sentence)
         seen = tuple(Cosigned(one.key.name, one.at_s) for one in opened.witnessed)
-        return opened.checkpoint, seen
+        known = {(one.name, one.key_id) for one in (key, *self._asked.witnesses)}
+        others = (one.name for one in parse_note(note).lines if (one.name, one.key_id) not in known)
+        return opened.checkpoint, seen, tuple(dict.fromkeys(others))
 
     # --- The tree --------------------------------------------------------------------------------
 
@@ -269,10 +288,8 @@ class PublicAuditor:
         books.read(self._source, index.campaigns, self._watch("Openings"))
         for one in index.campaigns:
             account = books.accounts.get(one.campaign)
-            if account is not None and not books.later and account.entries != one.entries:
-                sentence = (
-                    f"It is listed with {one.entries:,} entries, and has {account.entries:,}."
-                )
+            if account is not None and not books.later and account.listed != one.entries:
+                sentence = f"It is listed with {one.entries:,} entries, and has {account.listed:,}."
                 self._findings.add("openings", sentence, None, one.campaign)
 
     def _hold_to_kept(self, batches: dict[str, int]) -> None:
@@ -314,33 +331,62 @@ class PublicAuditor:
 
 
 def _campaigns(
-    books: Books, live: Live | None, differences: dict[str, Difference]
+    books: Books, live: Live | None, differences: dict[str, Difference], site: str
 ) -> tuple[CampaignAudit, ...]:
-    """Every campaign that is opened, and those that are only shown."""
+    """Every campaign that is opened, in the order in which they begin, and those that are only
+    shown, in the order of their last entries; what belongs to none comes last.
+    """
+    accounts = sorted(
+        books.accounts.values(),
+        key=lambda one: (one.campaign == PLATFORM, not one.first, one.first),
+    )
     opened = [
         CampaignAudit(
             account.campaign,
+            _page(site, account.campaign),
             account.currency,
             claim_of(account.totals),
             account.entries,
             account.batches,
+            account.first,
             account.position,
             differences.get(account.campaign),
         )
-        for account in books.accounts.values()
+        for account in accounts
     ]
     shown = [
-        CampaignAudit(one.campaign, one.currency, Claim(), 0, 0, 0, differences[one.campaign])
-        for one in (live.campaigns if live else ())
+        CampaignAudit(
+            one.campaign,
+            _page(site, one.campaign),
+            one.currency,
+            Claim(),
+            0,
+            0,
+            0,
+            0,
+            differences[one.campaign],
+        )
+        for one in sorted(live.campaigns if live else (), key=lambda one: one.position)
         if one.campaign not in books.accounts
     ]
-    return (*opened, *shown)
+    first, last = opened, list[CampaignAudit]()
+    if opened and opened[-1].campaign == PLATFORM:
+        first, last = opened[:-1], opened[-1:]
+    return (*first, *shown, *last)
+
+
+def _page(site: str, campaign: str) -> str:
+    """Where the platform shows a campaign."""
+    named = site and campaign != PLATFORM and is_campaign(campaign)
+    return f"{site}/campaigns/{campaign}" if named else ""
 
 
 class CheckpointRefusedError(Exception):
-    """What is shown as a checkpoint is none that the key signed: nothing else can be looked at."""
+    """What is shown as a checkpoint is none that the key signed: nothing else can be looked at.
+    `refused` is where a mirror keeps it, empty where there is no mirror.
+    """
 
-    def __init__(self, findings: tuple[Finding, ...]) -> None:
+    def __init__(self, findings: tuple[Finding, ...], refused: str) -> None:
         """Say what was found."""
         super().__init__("; ".join(map(str, findings)))
         self.findings = findings

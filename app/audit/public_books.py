@@ -39,15 +39,18 @@ BLOCK: Final = 4096
 
 
 class Account(Struct):
-    """A campaign as its openings add up. `blamed` is by how much a claim was found to be wrong, so
-    that the claims after it are not blamed for the same.
+    """A campaign as its openings add up, from position `first` to `position`. `listed` counts the
+    entries that its batches say they open, `entries` those that were looked at. `blamed` is by how
+    much a claim was found to be wrong, so that the claims after it are not blamed for the same.
     """
 
     campaign: str
     currency: str = ""
     totals: Totals = msgspec.field(default_factory=Totals)
+    listed: int = 0
     entries: int = 0
     batches: int = 0
+    first: int = 0
     position: int = 0
     day: str = ""
     blamed: dict[str, int] = {}
@@ -55,7 +58,8 @@ class Account(Struct):
 
 class Books:
     """All openings, added up. `accounts` by campaign; `opened` counts the leaves, `later` the
-    batches that open leaves beyond the tree that is looked at.
+    batches that only open leaves beyond the tree that is looked at, `cut` those that begin in it
+    and end beyond: what they claim holds later, and is not compared.
     """
 
     def __init__(self, tree: Tree, size: int, findings: Findings) -> None:
@@ -68,6 +72,7 @@ class Books:
         self.accounts: dict[str, Account] = {}
         self.opened = 0
         self.later = 0
+        self.cut = 0
 
     def read(self, source: Source, listed: list[Listed], progress: Progress) -> None:
         """Read and add up every batch that is listed. Raises CannotReadError."""
@@ -106,7 +111,8 @@ class Books:
     # --- A batch ---------------------------------------------------------------------------------
 
     def _take(self, account: Account, number: int, batch: Batch) -> None:
-        campaign, first = account.campaign, batch.openings[0].position if batch.openings else None
+        openings = batch.openings
+        campaign, first = account.campaign, openings[0].position if openings else None
         if not batch.openings or batch.openings[-1].position != batch.up_to_position:
             sentence = (
                 f"Batch {number:,} does not end at position {batch.up_to_position:,} as it says:"
@@ -114,25 +120,32 @@ class Books:
             )
             self._findings.add("openings", sentence, None, campaign)
         elif batch.up_to_position > self._size:
-            self.later += 1
-            return
+            openings = [one for one in batch.openings if one.position <= self._size]
+            if not openings:
+                self.later += 1
+                return
+        cut = len(openings) < len(batch.openings)
         if (batch.campaign, batch.batch) != (campaign, number):
             sentence = f"Batch {number:,} says that it is {batch.batch:,} of {batch.campaign}."
             self._findings.add("openings", sentence, first, campaign)
-        if batch.after_version != account.entries:
+        if batch.after_version != account.listed:
             sentence = (
                 f"Batch {number:,} goes on after {batch.after_version:,} entries, and"
-                f" {account.entries:,} are opened before it: openings were left out."
+                f" {account.listed:,} are opened before it: openings were left out."
             )
             self._findings.add("openings", sentence, first, campaign)
         self._names.append((campaign, number))
-        for opening in batch.openings:
+        for opening in openings:
             part = self._opened(account, opening)
             if part is not None:
                 self._add(account, opening.position, part)
-        account.entries = batch.after_version + len(batch.openings)
+        account.listed = batch.after_version + len(batch.openings)
+        account.entries = batch.after_version + len(openings)
         account.batches = number
-        self._hold_to(account, batch)
+        if cut:
+            self.cut += 1
+        else:
+            self._hold_to(account, batch)
 
     def _opened(self, account: Account, opening: Opening) -> PublicPart | None:
         """The public part that an opening shows, where it opens its leaf and no other did."""
@@ -161,6 +174,7 @@ class Books:
         self.opened += 1
         if position <= account.position:
             found.add("openings", "The opening is not in the order of the log.", position, campaign)
+        account.first = account.first or position
         account.position = max(account.position, position)
         try:
             return parse_public_part(public)

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from app.audit.findings import Finding
 from app.audit.progress import Progress
 from app.transparency.note import NoteError, VerifierKey
 
@@ -70,6 +71,11 @@ def _bars() -> Iterator[Callable[[str], Progress]]:
         yield begin
 
 
+def _refused(findings: tuple[Finding, ...], refused: str) -> dict[str, object]:
+    """The object of a log whose checkpoint is none."""
+    return {"ok": False, "refused": refused, "findings": findings}
+
+
 @click.command("public")
 @click.argument("place", metavar="URL|DIR")
 @click.option("--key", type=_Key(), help="The log's public key, from somebody else than the log.")
@@ -86,7 +92,7 @@ def _bars() -> Iterator[Callable[[str], Progress]]:
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep what is published in DIR, and hold the log to what was kept there before.",
 )
-@click.option("--at", metavar="SIZE", type=click.IntRange(min=0), help="Look at so many leaves.")
+@click.option("--at", metavar="SIZE", type=int, help="Look at the first so many leaves, 1 or more.")
 @click.pass_obj
 def audit_public(
     options: Options,
@@ -113,8 +119,10 @@ def audit_public(
         Source,
         open_source,
     )
-    from app.audit.public_wording import describe  # noqa: PLC0415 - the same
+    from app.audit.public_wording import describe, unchanged  # noqa: PLC0415 - the same
 
+    if quorum is not None and quorum > len(witnesses):
+        raise click.UsageError(f"--quorum {quorum} takes as many --witness options, or more.")
     asked = Asked(key, witnesses, len(witnesses) if quorum is None else quorum, at)
     try:
         source: Source = open_source(place)
@@ -127,10 +135,12 @@ def audit_public(
         sys.exit(CANNOT)
     except CheckpointRefusedError as fault:
         if options.json:
-            click.echo(msgspec.json.encode({"ok": False, "findings": fault.findings}))
+            click.echo(msgspec.json.encode(_refused(fault.findings, fault.refused)))
         else:
             for finding in fault.findings:
                 click.echo(_plain(str(finding)))
+            if fault.refused:
+                click.echo(_plain(unchanged(fault.refused)))
         sys.exit(FOUND)
     except Exception as fault:  # noqa: BLE001 - whatever bytes a log makes up are no finding
         click.echo(f"Error: This cannot be checked: {type(fault).__name__}.", err=True)

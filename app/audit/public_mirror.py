@@ -44,6 +44,11 @@ class Mirror:
 
     # --- As a source -----------------------------------------------------------------------------
 
+    @property
+    def site(self) -> str:
+        """The platform's address, as the source knows it."""
+        return self._source.site
+
     def read(self, path: str) -> bytes | None:
         """What is there, or None where there is nothing. Raises CannotReadError."""
         (data,) = self.read_all([path])
@@ -113,14 +118,17 @@ class Mirror:
             shutil.rmtree(target.with_name(target.name + ".p"), ignore_errors=True)
         file.replace(target)
 
-    def refuse(self, size: int) -> Path | None:
-        """Put what was read where it changes nothing; return where."""
+    def refuse(self, size: int | None) -> Path | None:
+        """Put what was read where it changes nothing; return where. Without a size it came with no
+        checkpoint of the log.
+        """
         if not any(path.is_file() for path in self._aside.rglob("*")):
             return None
         folder = self._folder / REFUSED
         folder.mkdir(exist_ok=True)
+        name = "unsigned" if size is None else f"{size:012d}"
         number = 1
-        while (target := folder / f"{size:012d}-{number}").exists():
+        while (target := folder / f"{name}-{number}").exists():
             number += 1
         self._aside.rename(target)
         return target

@@ -83,6 +83,10 @@ class Source(Protocol):
 
     name: str
 
+    @property
+    def site(self) -> str:
+        """The platform's address, empty where only the log is known."""
+
     def read(self, path: str) -> bytes | None:
         """What is there, or None where there is nothing. Raises CannotReadError."""
 
@@ -99,6 +103,11 @@ class Folder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.name = str(folder)
+
+    @property
+    def site(self) -> str:
+        """No pages stand beside a directory."""
+        return ""
 
     def read(self, path: str) -> bytes | None:
         """What is there, or None where there is nothing. Raises CannotReadError."""
@@ -161,6 +170,11 @@ class Web:
         if self._base.endswith("/log") or self.read("checkpoint") is not None:
             return
         self._base += "/log"
+
+    @property
+    def site(self) -> str:
+        """The platform's address, where the log stands at its `/log`."""
+        return self._base.removesuffix("/log") if self._base.endswith("/log") else ""
 
     def read(self, path: str) -> bytes | None:
         """What is there, or None where there is nothing. Raises CannotReadError."""

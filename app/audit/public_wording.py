@@ -39,6 +39,11 @@ def describe(found: PublicAudit) -> Iterator[str]:
     )
     if found.size and not found.opened:
         yield "  so no total could be added up: only the tree was checked."
+    if found.cut_batches:
+        yield (
+            f"  {found.cut_batches:,} batches end beyond these leaves: what they open of them was"
+            " added, and what they claim, which is of their end, could not be compared."
+        )
     if found.later_batches:
         yield f"  {found.later_batches:,} batches open leaves beyond these; they were not added."
     if found.live_position is not None:
@@ -52,8 +57,13 @@ def describe(found: PublicAudit) -> Iterator[str]:
     if found.found > len(found.findings):
         yield f"… and {found.found - len(found.findings):,} more."
     if found.refused:
-        yield f"The mirror is unchanged; what was shown lies in {found.refused}."
+        yield unchanged(found.refused)
     yield _verdict(found)
+
+
+def unchanged(refused: str) -> str:
+    """That what was shown was not taken into the mirror, and where it is instead."""
+    return f"The mirror is unchanged; what was shown lies in {refused}."
 
 
 _FROM = {
@@ -71,6 +81,8 @@ def _witnesses(found: PublicAudit) -> Iterator[str]:
             moment = datetime.fromtimestamp(min(one.at_s, _LAST_S), UTC)
             at = f" at {moment:%F %T} UTC"
         yield f"cosigned by {one.name}{at}"
+    for name in found.unchecked:
+        yield f"also signed by {name} (not checked: its key was not given)"
 
 
 def _campaign(one: CampaignAudit, found: PublicAudit) -> Iterator[str]:
@@ -79,6 +91,8 @@ def _campaign(one: CampaignAudit, found: PublicAudit) -> Iterator[str]:
         return
     opened = f"{one.entries:,} entries opened, up to position {one.position:,}"
     yield f"Campaign {one.campaign}: {opened if one.entries else 'nothing opened yet'}"
+    if one.page:
+        yield f"  {one.page}"
     if one.currency and one.entries:
         yield f"  {_numbers(one.totals, one.currency)}"
     if one.live is None:
@@ -117,7 +131,8 @@ def _verdict(found: PublicAudit) -> str:
     tree = "All well: the leaves lead to the signed root"
     if not found.opened:
         return f"{tree}."
-    return (
-        f"{tree}, every opening opens its leaf, once, and every claimed total is the sum of what"
-        " is opened."
-    )
+    tree = f"{tree}, every opening opens its leaf, once"
+    if found.cut_batches == found.batches:
+        return f"{tree}. No claimed total is of these leaves alone, so none was compared."
+    claimed = "every claimed total of these leaves" if found.cut_batches else "every claimed total"
+    return f"{tree}, and {claimed} is the sum of what is opened."

@@ -14,7 +14,13 @@ from typing import Any, Final
 import msgspec
 
 from app.demo.life import liven
-from app.demo.people import MEMBER_OF, PLEDGES_TO, SamplePeople, add_sample_people
+from app.demo.people import (
+    COMMUNITY_NAME,
+    MEMBER_OF,
+    PLEDGES_TO,
+    SamplePeople,
+    add_sample_people,
+)
 from app.demo.plans import ChannelPlan, Plan, PlannedReward
 from app.payments.test_bank.cards import Behaviour
 from app.simulation.run import SimulatedClock
@@ -243,7 +249,7 @@ class Seeder:
         known = len(self._community)
         await people.name_many(
             {
-                backer: f"Sample backer {place:05}"
+                backer: f"{COMMUNITY_NAME} {place:05}"
                 for place, backer in enumerate(backers, start=known + 1)
             }
         )

@@ -54,7 +54,8 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
     """How what follows the log stands. A fault is empty while all is well. `snapshots` is up to
     where snapshots were looked after; `fork` says why the log is not the one that was seen,
-    `tree_fault` why the transparency log signs, publishes or opens nothing more.
+    `tree_fault` why the transparency log signs, publishes or opens nothing more; `tree_stopped`
+    that it signs nothing until people look after it.
     """
 
     views_fault: str = ""
@@ -63,6 +64,7 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
     fork: str = ""
     snapshots: int = 0
     tree_fault: str = ""
+    tree_stopped: bool = False
 
 
 class Distribution(msgspec.Struct):

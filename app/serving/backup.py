@@ -39,7 +39,7 @@ from app.processes.work import Work, open_work
 from app.settings import Settings
 from app.stores.database import open_people_sync
 from app.stores.mail_news import MAIL_NEWS
-from app.transparency.restoring import go_on
+from app.transparency.restoring import Accepting, foretell, go_on
 
 BUSY_TIMEOUT_S: Final = 30.0
 
@@ -162,8 +162,7 @@ def accept(
         if not lock.take():
             raise InUseError(f"A process follows the log into {settings.data_dir}: stop it first.")
         last, _ = log.last()
-        is_backup = (settings.data_dir / BACKUP_FILE).exists()
-        told = go_on(settings, last, certain=not is_backup, signed_file=signed_file)
+        told = go_on(settings, _accepting(settings, last, signed_file))
         work = Work(open_work(settings))
         work.clear()
         work.close()
@@ -185,6 +184,16 @@ def accept(
         write_seen(settings.data_dir / FILE, point_of(log))
         (settings.data_dir / BACKUP_FILE).unlink(missing_ok=True)
         return Accepted(erased, told)
+
+
+def _accepting(settings: Settings, last: int, signed_file: Path | None) -> Accepting:
+    return Accepting(last, (settings.data_dir / BACKUP_FILE).exists(), signed_file)
+
+
+def foretold(settings: Settings, signed_file: Path | None = None) -> str:
+    """What accepting means for the transparency log, in a sentence. Raises SettingsError."""
+    with _log_of(settings) as log:
+        return foretell(settings, _accepting(settings, log.last()[0], signed_file))
 
 
 @contextmanager

@@ -286,6 +286,7 @@ async def _demo_keys(platform: Platform) -> str:
 
 def _welcome(settings: Settings, token: str) -> str:
     url = settings.public_url
+    program = shlex.join((".venv/bin/tributary", "--data", str(settings.data_dir)))
     return f"""
 Tributary is at {url}   (demo: no real money)
 
@@ -299,7 +300,9 @@ Tributary is at {url}   (demo: no real money)
           '{url}/api/v1/events?after=0&limit=3'      ({url}/api describes the rest)
   6. {url}/audit            the books: verified, replayed, signed, witnessed;
      {url}/demo/cheat       change a copy of them as you like, and see who notices.
-  7. In another terminal: .venv/bin/tributary audit replay; .venv/bin/tributary audit verify
+  7. In another terminal:
+     {program} audit replay
+     {program} audit verify
 
 Ctrl-C ends it; the data stay in {settings.data_dir} (delete the directory to begin anew).
 """

@@ -162,4 +162,5 @@ def _pooled() -> dict[str, Any]:
         "pool_size": POOL_SIZE,
         "max_overflow": POOL_OVERFLOW,
         "isolation_level": "READ COMMITTED",
+        "hide_parameters": True,  # a fault ends in logs
     }

@@ -25,7 +25,7 @@ LINGER_S: Final = 0.5
 
 PAUSE_S: Final = 0.2
 FIRST_REST_S: Final = 2.0
-LONGEST_REST_S: Final = 60.0
+LONGEST_REST_S: Final = 20.0
 """How long a witness that did not cosign is left alone: twice as long each time."""
 
 _logger = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """Checks a receipt with nothing but the log's public key: no network, no database, no trust in us.
 
-Five points, each of which holds, does not, or had nothing to check. The page /receipts/check does
+Five points, each of which holds, does not, or was not checked. The page /receipts/check does
 the same in the browser (`app/web/static/js/receipt_check.js`), with the same reasons; a test holds
 the two against each other.
 """
@@ -78,7 +78,7 @@ class Wrong(Exception):  # noqa: N818 - what was found, not a fault of ours
 
 
 class Point(Struct, frozen=True):
-    """One point; `ok` is None where there was nothing to check, and `reason` says why."""
+    """One point; `ok` is None where it was not checked, and `reason` says why."""
 
     name: Name
     ok: bool | None
@@ -143,10 +143,11 @@ def check_receipt(
         points.append(Point(name, ok=True))
         return found
 
-    read = look("form", lambda: _read(normal(text)))
-    if read is None:
+    whole = look("form", lambda: _whole(normal(text)))
+    if whole is None:
         points += [Point(name, None, "not_read") for name in AFTER_FORM]
         return Verdict(tuple(points), None)
+    read, extra = whole
     look("signature", lambda: _check_signature(read, log_key))
     witnessed: tuple[Signed, ...] = ()
     if witnesses:
@@ -155,9 +156,9 @@ def check_receipt(
         witnessed = cosigned or ()
     else:
         points.append(Point("witnesses", None, "none_named"))
-    extra = look("entry", lambda: _opened(read))
+    included = look("entry", lambda: _check_entry(read, extra))
     public, event = None, None
-    if extra is None:
+    if not included:
         points.append(Point("event", None, "not_read"))
     else:
         public, event = _say(extra, points)
@@ -178,6 +179,15 @@ def _read(text: str) -> _Read:
         return _Read(proof, note, parse_checkpoint_text(note.text))
     except ValueError as fault:
         raise Wrong("damaged") from fault
+
+
+def _whole(text: str) -> tuple[_Read, Extra]:
+    """The proof, and what opens its entry: only with both is it a whole receipt."""
+    read = _read(text)
+    try:
+        return read, parse_extra(read.proof.extra)
+    except ExtraError as fault:
+        raise Wrong("contents") from fault
 
 
 def _check_signature(read: _Read, key: VerifierKey) -> None:
@@ -205,19 +215,15 @@ def _witnessed(
     return tuple(reversed(counted.values()))
 
 
-def _opened(read: _Read) -> Extra:
-    """What opens the entry, having computed from it that the entry is in the tree."""
-    try:
-        extra = parse_extra(read.proof.extra)
-    except ExtraError as fault:
-        raise Wrong("contents") from fault
+def _check_entry(read: _Read, extra: Extra) -> Literal[True]:
+    """Compute from what opens the entry that the entry is in the tree."""
     index, tree = read.proof.index, read.checkpoint
     hashed = leaf_hash(leaf_of(index + 1, extra).encode())
     try:
         verify_inclusion(hashed, index, tree.size, read.proof.hashes, tree.root)
     except ProofError as fault:
         raise Wrong("not_included") from fault
-    return extra
+    return True
 
 
 def leaf_of(position: int, extra: Extra) -> Leaf:

@@ -32,8 +32,8 @@ from projections.reading import Facts
 LOOK_S: Final = 0.05
 """How often a process that does not sign looks what another one published."""
 
-LATE_MS: Final = 60_000
-"""So long after the last published checkpoint the witnesses are named as what is amiss."""
+LATE_MS: Final = 10_000
+"""Of a checkpoint that is not published so long after it was signed, the witnesses are at fault."""
 
 KNOWN_S: Final = 0.25
 """How old the newest checkpoint may be that is served without asking the store."""
@@ -61,6 +61,10 @@ class Log(Protocol):
 class TreeStanding(Struct, frozen=True, kw_only=True):
     """How the transparency log stands: how many leaves the tree has, up to which size checkpoints
     were signed and published, and when the last of these was made (ms UTC, 0: never).
+
+    `unpublished_since` is when the first was signed that waits for witnesses since (0: none waits),
+    `is_late` whether that is so long that something is amiss with them. `fault` is what stopped
+    following or signing, such as a fork, where this process does that.
     """
 
     origin: str
@@ -70,6 +74,8 @@ class TreeStanding(Struct, frozen=True, kw_only=True):
     published_at: int
     quorum: int
     witnesses: tuple[WitnessStanding, ...] = ()
+    unpublished_since: int = 0
+    is_late: bool = False
     fault: str = ""
 
 
@@ -121,6 +127,7 @@ class Transparency:
     ) -> None:
         self.store, self.keys, self.tree = opened.store, opened.keys, opened.tree
         self.quorum = settings.witness_quorum
+        self._clock = clock
         self._elsewhere = elsewhere
         self._may_follow = may_follow
         self._running = False
@@ -195,6 +202,8 @@ class Transparency:
     def standing(self) -> TreeStanding:
         """How the transparency log stands, by the store; of witnesses, what this process asked."""
         signed, published = self.store.latest_signed(), self.look()
+        waiting = self.store.unpublished()
+        since = 0 if waiting is None else waiting.at
         return TreeStanding(
             origin=self.keys.origin,
             size=self.store.size,
@@ -203,6 +212,8 @@ class Transparency:
             published_at=0 if published is None else published.at,
             quorum=self.quorum,
             witnesses=() if self._publisher is None else self._publisher.standing(),
+            unpublished_since=since,
+            is_late=bool(self.quorum and since) and self._clock() - since >= LATE_MS,
             fault=self.fault,
         )
 
@@ -222,14 +233,15 @@ class Transparency:
         self._late = self._lateness() if self.quorum else ""
 
     def _lateness(self) -> str:
-        signed, published = self.store.latest_signed(), self.published()
-        if signed is None:
+        standing = self.standing()
+        if not standing.is_late:
             return self.trouble
-        since = signed.at - (0 if published is None else published.at)
-        if signed.published or since < LATE_MS:
-            return self.trouble
-        troubles = [each.trouble for each in self.standing().witnesses if each.trouble]
-        return f"too few witnesses cosign: {'; '.join(troubles) or 'they were not asked yet'}"
+        silent = [each.name for each in standing.witnesses if each.trouble]
+        named = ", ".join(silent) or "not asked yet"
+        return (
+            f"too few witnesses cosign ({named}): {standing.signed:,} events were signed,"
+            f" {standing.published:,} are published"
+        )
 
     # --- Waiting ---------------------------------------------------------------------------------
 

@@ -62,7 +62,8 @@ def read_signed(path: Path) -> Signed | None:
         return None
     except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
         raise ForkError(
-            f"{path} cannot be read, so that nobody knows what was signed last: {fault}. {RESTORE}"
+            f"{path.name} in the keys directory cannot be read, so that nobody knows what was"
+            f" signed last: {fault}. {RESTORE}"
         ) from fault
 
 
@@ -108,13 +109,14 @@ def require_continued(
     kept = read_signed(path)
     if kept is not None and kept.origin != key.name:
         raise ForkError(
-            f"{path} is of the transparency log {kept.origin}, not of {key.name}: these are not"
-            " the keys of this log, or the file was put here from elsewhere."
+            f"{path.name} in the keys directory is of the transparency log {kept.origin}, not of"
+            f" {key.name}: these are not the keys of this log, or the file was put here from"
+            " elsewhere."
         )
     with store.snapshot() as tree:
         if tree.vkey != key.encode():
             raise ForkError(MOVED_ON)
-        said = [(kept.size, kept.root, str(path))] if kept is not None else []
+        said = [(kept.size, kept.root, path.name)] if kept is not None else []
         if tree.signed is not None:
             said.append((tree.signed.size, tree.signed.root.hex(), "the database"))
         for wanted, root, where in said:

@@ -401,6 +401,14 @@ class TransparencyStore:
             self._shown = row.tree
         return SignedCheckpoint(row.size, bytes(row.root), row.at, row.published, row.published)
 
+    def unpublished(self) -> SignedCheckpoint | None:
+        """The first checkpoint that was signed after the last one that was published."""
+        published = self.latest_published()
+        with self.engine.connect() as connection:
+            after = {"after": -1 if published is None else published.size}
+            row = connection.execute(_UNPUBLISHED, after).first()
+        return None if row is None else SignedCheckpoint(*row)
+
     def published_covering(self, index: int) -> SignedCheckpoint | None:
         """The newest published checkpoint, if the leaf of this index (from 0) is in its tree."""
         newest = self.latest_published()
@@ -435,6 +443,7 @@ _LATEST_PUBLISHED: Final = text(
     "SELECT size, root, at, published, tree FROM checkpoints"  # noqa: S608 - our own words
     f" WHERE {_PRESENT} AND published <> '' ORDER BY size DESC LIMIT 1"
 )
+_UNPUBLISHED: Final = text(f"{_COLUMNS} WHERE {_PRESENT} AND size > :after ORDER BY size LIMIT 1")
 _CHECKPOINTS: Final = text(f"{_COLUMNS} WHERE size > :after ORDER BY size, tree LIMIT :limit")
 _CHECKPOINTS_OF: Final = text(f"{_COLUMNS} WHERE size = :size ORDER BY tree")
 
@@ -560,7 +569,9 @@ def _connect(settings: Settings) -> Engine:
 
 def _open_file(path: Path) -> tuple[Engine, int]:
     """Open the file, and return with it the shape that it had: 0 for a new one."""
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S})
+    engine = create_engine(
+        f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True
+    )
     event.listen(engine, "connect", _prepare)
     speak_plainly(engine)
     with engine.begin() as connection:

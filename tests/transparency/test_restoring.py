@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from app.keys import Keys, load_keys
 from app.settings import SettingsError
 from app.transparency.checkpoint import open_checkpoint
 from app.transparency.note import SigningKey
-from app.transparency.restoring import NeedsSigningKeyError, go_on
+from app.transparency.restoring import Accepting, NeedsSigningKeyError, foretell, go_on
 from app.transparency.signing import FILE
 from app.transparency.store import TransparencyStore
 from tests.transparency.tree_stage import TreeStage
@@ -40,14 +41,14 @@ def test_lost_events_begin_a_new_identity(tree_stage: TreeStage) -> None:
     old = grown_and_signed(tree_stage).tree()
     assert old is not None
     last = shorten(tree_stage, 7)
-    told = go_on(tree_stage.settings, last, certain=True)
+    told = go_on(tree_stage.settings, Accepting(last, is_backup=False))
     assert "tree.test/log/r2" in told
     assert "receipts for later ones lead nowhere" in told
     keys = load_keys(tree_stage.settings)
-    assert keys.origin == "tree.test/log/r2"
+    assert re.fullmatch(r"tree\.test/log/r2-[0-9a-f]{8}", keys.origin)
     assert keys.signing.verifier.encode() in told
     store = tree_stage.store(keys)
-    assert [one.origin for one in store.trees()] == ["tree.test/log", "tree.test/log/r2"]
+    assert [one.origin for one in store.trees()] == ["tree.test/log", keys.origin]
     assert store.size == last
     tree_stage.keys = keys
     signed = tree_stage.signer(store).step()
@@ -57,7 +58,7 @@ def test_lost_events_begin_a_new_identity(tree_stage: TreeStage) -> None:
     assert SigningKey.parse((folder / "signing.ended-1").read_text()).verifier.encode() == old.vkey
     assert (folder / f"{FILE}.ended-1").exists()
     again = shorten(tree_stage, 2)
-    assert "tree.test/log/r3" in go_on(tree_stage.settings, again, certain=True)
+    assert "tree.test/log/r3" in go_on(tree_stage.settings, Accepting(again, is_backup=False))
 
 
 def test_where_nothing_signed_is_lost_the_identity_goes_on(tree_stage: TreeStage) -> None:
@@ -65,11 +66,15 @@ def test_where_nothing_signed_is_lost_the_identity_goes_on(tree_stage: TreeStage
     grown_and_signed(tree_stage)
     stage, last = tree_stage, len(tree_stage.history.log.rows)
     folder = stage.settings.keys_dir
-    assert "goes on" in go_on(stage.settings, last, certain=True)
+    if not stage.settings.database_url:
+        told = foretell(stage.settings, Accepting(last, is_backup=False))
+        assert "will go on under its name" in told
+        assert "nothing that it signed" in go_on(stage.settings, Accepting(last, is_backup=False))
     shutil.move(folder / FILE, folder / "theirs.json")
-    assert "goes on" in go_on(
-        stage.settings, last, certain=False, signed_file=folder / "theirs.json"
+    told = go_on(
+        stage.settings, Accepting(last, is_backup=True, signed_file=folder / "theirs.json")
     )
+    assert "nothing that it signed" in told
     assert load_keys(stage.settings).signing.encode() == stage.keys.signing.encode()
 
 
@@ -87,7 +92,7 @@ def test_in_doubt_the_identity_is_new(tmp_path: Path, doubt: Callable[[Path], ob
     stage = TreeStage(tmp_path)
     grown_and_signed(stage)
     doubt(stage.settings.keys_dir / FILE)
-    told = go_on(stage.settings, len(stage.history.log.rows), certain=True)
+    told = go_on(stage.settings, Accepting(len(stage.history.log.rows), is_backup=False))
     assert "tree.test/log/r2" in told
     stage.close()
 
@@ -96,7 +101,7 @@ def test_a_restored_backup_is_in_doubt(tmp_path: Path) -> None:
     """Its own `signed.json` may be older than what was signed later."""
     stage = TreeStage(tmp_path)
     grown_and_signed(stage)
-    told = go_on(stage.settings, len(stage.history.log.rows), certain=False)
+    told = go_on(stage.settings, Accepting(len(stage.history.log.rows), is_backup=True))
     assert "tree.test/log/r2" in told
     stage.close()
 
@@ -114,12 +119,12 @@ def test_an_end_in_the_midst_is_gone_on_from(
 
     monkeypatch.setattr("app.transparency.restoring._install", killed)
     with pytest.raises(KeyboardInterrupt):
-        go_on(stage.settings, last, certain=True)
+        go_on(stage.settings, Accepting(last, is_backup=False))
     monkeypatch.undo()
-    assert "tree.test/log/r2" in go_on(stage.settings, last, certain=True)
+    assert "tree.test/log/r2" in go_on(stage.settings, Accepting(last, is_backup=False))
     keys: Keys = load_keys(stage.settings)
     assert [one.origin for one in stage.store(keys).trees()][-1] == keys.origin
-    assert keys.origin == "tree.test/log/r2"
+    assert keys.origin.startswith("tree.test/log/r2-")
     stage.close()
 
 
@@ -131,18 +136,18 @@ def test_a_given_key_is_not_replaced_by_us(tmp_path: Path) -> None:
     given = stage.keys.signing.encode()
     settings = msgspec.structs.replace(stage.settings, signing_key=given)
     with pytest.raises(NeedsSigningKeyError, match="TRIBUTARY_SIGNING_KEY") as fault:
-        go_on(settings, last, certain=True)
+        go_on(settings, Accepting(last, is_backup=False))
     assert given not in str(fault.value)
     new = SigningKey.generate("tree.test/log/r2")
     settings = msgspec.structs.replace(settings, signing_key=new.encode())
-    assert new.verifier.encode() in go_on(settings, last, certain=True)
+    assert new.verifier.encode() in go_on(settings, Accepting(last, is_backup=False))
     stage.close()
 
 
 def test_without_a_tree_there_is_nothing_to_do(tmp_path: Path) -> None:
     """A platform of an older version, or one that never ran."""
     stage = TreeStage(tmp_path)
-    assert not go_on(stage.settings, 5, certain=True)
+    assert not go_on(stage.settings, Accepting(5, is_backup=False))
     assert not stage.settings.transparency_path.exists()
     stage.close()
 
@@ -152,9 +157,9 @@ def test_a_new_identity_that_signed_nothing_is_kept(tmp_path: Path) -> None:
     stage = TreeStage(tmp_path)
     grown_and_signed(stage)
     last = shorten(stage, 7)
-    go_on(stage.settings, last, certain=True)
+    go_on(stage.settings, Accepting(last, is_backup=False))
     key = load_keys(stage.settings).signing.encode()
-    assert "signed nothing yet" in go_on(stage.settings, last, certain=True)
+    assert "signed nothing yet" in go_on(stage.settings, Accepting(last, is_backup=False))
     assert load_keys(stage.settings).signing.encode() == key
     stage.close()
 
@@ -165,6 +170,45 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     grown_and_signed(stage)
     (tmp_path / "notes.txt").write_text("nothing")
     with pytest.raises(SettingsError, match=r"notes\.txt"):
-        go_on(stage.settings, 5, certain=True, signed_file=tmp_path / "notes.txt")
+        go_on(stage.settings, Accepting(5, is_backup=False, signed_file=tmp_path / "notes.txt"))
     assert load_keys(stage.settings).origin == "tree.test/log"
+    stage.close()
+
+
+def test_what_will_be_is_told_before(tree_stage: TreeStage) -> None:
+    """Whoever is asked knows whether the name will change; nothing is changed by telling."""
+    grown_and_signed(tree_stage)
+    last = shorten(tree_stage, 7)
+    told = foretell(tree_stage.settings, Accepting(last, is_backup=False))
+    assert "tree.test/log will END" in told
+    assert tree_stage.store().size > last
+    assert load_keys(tree_stage.settings).signing.encode() == tree_stage.keys.signing.encode()
+
+
+@pytest.mark.postgres
+def test_a_database_needs_somebody_who_knows(tmp_path: Path, postgres_url: str) -> None:
+    """Another machine may have signed more than this one's file says."""
+    stage = TreeStage(tmp_path, postgres_url)
+    grown_and_signed(stage)
+    last = len(stage.history.log.rows)
+    assert "tree.test/log/r2" in go_on(stage.settings, Accepting(last, is_backup=False))
+    stage.close()
+
+
+def test_a_second_machine_takes_over_what_the_first_did(tmp_path: Path) -> None:
+    """It has the old key still: it is told to bring the new one, and ends no second identity."""
+    stage = TreeStage(tmp_path)
+    grown_and_signed(stage)
+    second = tmp_path / "second"
+    shutil.copytree(stage.settings.keys_dir, second)
+    last = shorten(stage, 7)
+    go_on(stage.settings, Accepting(last, is_backup=False))
+    settings = msgspec.structs.replace(stage.settings, keys_dir=second)
+    told = go_on(settings, Accepting(last, is_backup=False))
+    assert "accepted on another machine" in told
+    shutil.copy(stage.settings.keys_dir / "signing", second / "signing")
+    (second / FILE).unlink()
+    assert "signed nothing yet" in go_on(settings, Accepting(last, is_backup=False))
+    keys = load_keys(stage.settings)
+    assert [one.origin for one in stage.store(keys).trees()] == ["tree.test/log", keys.origin]
     stage.close()

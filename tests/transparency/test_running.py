@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from app.engine import clock_ms
 from app.keys import load_keys
 from app.settings import Settings, SettingsError, load_settings
 from app.transparency.checkpoint import open_checkpoint
@@ -368,10 +369,15 @@ async def test_health_names_witnesses_that_do_not_answer(tmp_path: Path) -> None
         "TRIBUTARY_WITNESS_QUORUM": "1",
     }
     settings = load_settings(environ, data_dir=tmp_path)
-    async with open_platform(settings) as platform:
+    now = clock_ms()
+    async with open_platform(settings, clock=lambda: now) as platform:
         pledge(platform, 3)
         platform.transparency.catch_up()
         assert platform.transparency.published() is None
-        said = platform.transparency.problem()
-        assert "too few witnesses cosign: w.example" in said
+        assert not platform.transparency.problem(), "it is a moment ago"
+        now += 10_000
+        assert platform.transparency.problem() == (
+            "too few witnesses cosign (w.example): 6 events were signed, 0 are published"
+        )
+        assert platform.transparency.standing().is_late
         assert load_keys(settings).origin == platform.transparency.keys.origin

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
 
@@ -13,16 +15,21 @@ from msgspec import Struct
 from app.audit.last import LastAudit, read_last
 from app.transparency.checkpoint import CheckpointError, open_checkpoint
 from app.transparency.note import NoteError, VerifierKey
+from app.transparency.tiles import tile_path, width_at
 from app.web.audit.words import ALWAYS, OF_THE_TREE, RULES
 from app.wiring import Platform
 
 _logger = logging.getLogger(__name__)
 
 
-Doubt = Literal["", "fork", "late"]
+Doubt = Literal["", "fork", "witness", "late"]
 """Why no new checkpoint is published: what is stored does not continue what was signed, or cannot
-be read; or what signs and cosigns cannot be reached. Empty while one is.
+be read; too few witnesses have cosigned one; or what follows and signs stands still. Empty while
+one is.
 """
+
+WAITING_MS: Final = 6_000
+"""Of a checkpoint that is not published so long after it was signed, it is said that it waits."""
 
 
 class Witnessed(Struct, frozen=True):
@@ -32,9 +39,16 @@ class Witnessed(Struct, frozen=True):
     at: int
 
 
+class AskedWitness(Struct, frozen=True):
+    """A witness that is asked, and its verifier key."""
+
+    name: str
+    key: str
+
+
 class PublicCheckpoint(Struct, frozen=True):
-    """The newest checkpoint that is published. `key` is the log's verifier key, `asked` the names
-    of the witnesses that are asked, `quorum` how many of them have to sign before it is published.
+    """The newest checkpoint that is published. `key` is the log's verifier key, `asked` the
+    witnesses that are asked, `quorum` how many of them have to sign before it is published.
     """
 
     origin: str
@@ -43,13 +57,42 @@ class PublicCheckpoint(Struct, frozen=True):
     at: int
     key: str
     witnessed: tuple[Witnessed, ...]
-    asked: tuple[str, ...]
+    asked: tuple[AskedWitness, ...]
     quorum: int
 
     @property
     def root_text(self) -> str:
         """The root as the checkpoint writes it."""
         return base64.b64encode(self.root).decode()
+
+    @property
+    def hash_tiles(self) -> list[str]:
+        """For each level the path of its first tile, as wide as this checkpoint's tree has it."""
+        return list(_first_tiles(self.size))
+
+    @property
+    def leaf_tile(self) -> str:
+        """The path of the first bundle of leaves; empty for a tree without any."""
+        width = width_at(0, 0, self.size)
+        return tile_path("entries", 0, width) if width else ""
+
+    def command(self, public_url: str) -> str:
+        """The command with which anybody checks what is published, by these very keys."""
+        few = ("--quorum", str(self.quorum)) if 0 < self.quorum < len(self.asked) else ()
+        return shlex.join(
+            (
+                *("tributary", "audit", "public", public_url, "--key", self.key),
+                *(word for witness in self.asked for word in ("--witness", witness.key)),
+                *few,
+            )
+        )
+
+
+def _first_tiles(size: int) -> Iterator[str]:
+    level = 0
+    while width := width_at(level, 0, size):
+        yield tile_path(level, 0, width)
+        level += 1
 
 
 class Check(Struct, frozen=True):
@@ -103,10 +146,15 @@ class Books(Struct, frozen=True, kw_only=True):
         verified, found = self.last.verify, self.last.others
         looked = {*ALWAYS, *(OF_THE_TREE if verified and verified.tree else ())}
         kinds = dict.fromkeys((*ALWAYS, *OF_THE_TREE, *found))
-        return [
-            Check(kind, 0, found.get(kind, 0) if verified and kind in looked | {*found} else None)
+        checks = {
+            kind: found.get(kind, 0) if verified and kind in looked | {*found} else None
             for kind in kinds
-        ]
+        }
+        if self.doubt == "fork":
+            # What is known by now counts, whatever the last verification saw.
+            checks["fork"] = checks["fork"] or 1
+            checks["checkpoint"] = checks["checkpoint"] or None
+        return [Check(kind, 0, broken) for kind, broken in checks.items()]
 
 
 def seal_of(last: LastAudit) -> Seal | None:
@@ -155,21 +203,32 @@ def _books(platform: Platform) -> Books:
     return Books(
         last=last_audit(platform.settings.last_audit_path),
         position=position,
-        checkpoint=_checkpoint(platform),
-        doubt=_doubt(platform),
+        checkpoint=public_checkpoint(platform),
+        doubt=_doubt_now(platform),
     )
 
 
 def _doubt(platform: Platform) -> Doubt:
     """Why nothing is signed or published."""
-    standing = platform.standing()
-    if standing.fork or platform.transparency.fault:
-        return "fork"
     # Where another process follows the log, what it says of itself is what is known.
+    standing = platform.standing()
+    if standing.fork or standing.tree_stopped or platform.transparency.fault:
+        return "fork"
     return "late" if standing.tree_fault else ""
 
 
-def _checkpoint(platform: Platform) -> PublicCheckpoint | None:
+def _doubt_now(platform: Platform) -> Doubt:
+    """The same, and whether witnesses are waited for at this moment."""
+    doubt = _doubt(platform)
+    if doubt == "fork" or not platform.settings.witness_quorum:
+        return doubt
+    waiting = platform.transparency.store.unpublished()
+    if waiting is not None and platform.clock() - waiting.at >= WAITING_MS:
+        return "witness"
+    return doubt
+
+
+def public_checkpoint(platform: Platform) -> PublicCheckpoint | None:
     """The newest published checkpoint, with the names of those who vouch for it."""
     published = platform.transparency.published()
     if published is None:
@@ -191,6 +250,6 @@ def _checkpoint(platform: Platform) -> PublicCheckpoint | None:
         witnessed=tuple(
             Witnessed(signed.key.name, (signed.at_s or 0) * 1000) for signed in opened.witnessed
         ),
-        asked=tuple(witness.name for witness in witnesses),
+        asked=tuple(AskedWitness(witness.name, witness.encode()) for witness in witnesses),
         quorum=settings.witness_quorum,
     )

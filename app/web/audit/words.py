@@ -61,7 +61,10 @@ OTHERS: Final = {
     "leaf": translatable("Each leaf of the tree fits its event."),
     "tree": translatable("The tree's hashes follow from its leaves."),
     "checkpoint": translatable("Every checkpoint that was ever signed is true of the log."),
-    "fork": translatable("The log never signed two stories."),
+    "fork": translatable(
+        "Nothing that was signed contradicts the log that is here. Whether another story was shown"
+        " to others, only a checkpoint that is kept elsewhere can tell."
+    ),
 }
 """What is checked besides, by the names of the findings."""
 

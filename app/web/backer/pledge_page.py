@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from typing import Annotated, Any, Final
 
-import segno
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Template
-from markupsafe import Markup
 from msgspec import Struct
 
 from app.payments.port import ActionRequired
@@ -21,6 +18,7 @@ from app.transparency.receipts import entries_of
 from app.web import dates
 from app.web.backer.destinations import place_name
 from app.web.backer.names import names_of
+from app.web.backer.receipt_card import receipt_card
 from app.web.backer.standing import (
     CARD_MATTERS,
     Attempt,
@@ -100,6 +98,7 @@ async def show_pledge(
     attempt, confirm_url = await asyncio.to_thread(_asked, site, line)
     items, deliveries = items_of(view, line)
     shown = await names_of(platform, [line])
+    entries = entries_of(said)
     return site.page(
         "backer/pledge.html",
         visitor,
@@ -122,12 +121,11 @@ async def show_pledge(
         may_change_card=line.state in CARD_MATTERS,
         may_receive=line.sent and not line.received,
         needs_address=_needs_address(line, page.phase, items),
-        entries=entries_of(said),
+        entries=entries,
+        card=await receipt_card(site, line, entries),
         turn=0,
         covered=await asyncio.to_thread(platform.receipts.covered),
         fault=platform.transparency.fault,
-        event_hash=await asyncio.to_thread(event_hash, site, line.position),
-        qr=_qr(site, campaign_id, no),
     )
 
 
@@ -166,12 +164,6 @@ def _needs_address(line: PledgeLine, phase: str, items: list[Item]) -> bool:
     return phase in WON and not sent and any(item.is_shipped for item in items)
 
 
-def event_hash(site: Site, position: int) -> str:
-    """The SHA-256 of the stored fact that made the pledge, in hexadecimal."""
-    rows = site.platform.log.read(position - 1, 1)
-    return hashlib.sha256(rows[0].body).hexdigest() if rows else ""
-
-
 def _asked(site: Site, line: PledgeLine) -> tuple[Attempt, str]:
     """The last try to charge, and where the backer's bank asks for a confirmation of it."""
     platform = site.platform
@@ -202,10 +194,3 @@ def _refresh(line: PledgeLine, *, asked: bool) -> dict[str, str]:
             return {"refresh": str(LATER_S)}
         case _:
             return {}
-
-
-def _qr(site: Site, campaign_id: str, no: int) -> Markup:
-    """The pledge's address as a picture, for a printed proof; our own, so it needs no escaping."""
-    address = f"{site.platform.settings.public_url}/campaigns/{campaign_id}/pledges/{no}"
-    drawn = segno.make(address, micro=False, error="m")
-    return Markup(drawn.svg_inline(scale=4, border=2, light="#fff", svgclass="qr", lineclass=None))  # noqa: S704

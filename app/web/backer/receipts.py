@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import io
-from base64 import urlsafe_b64encode
 from typing import Annotated, Any, Final
 
-import segno
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Template
-from markupsafe import Markup
 from msgspec import Struct
 
 from app.transparency.receipts import Entry, Receipt, entries_of, file_name
 from app.web.backer.pledge_page import own_pledge
+from app.web.backer.receipt_card import (
+    brought,
+    check_command,
+    code_svg,
+    inline_code,
+    receipt_card,
+)
 from app.web.discover.finding import reader
 from app.web.public.campaign_view import in_language
 from app.web.site import PageRequest, Site
@@ -48,15 +51,18 @@ async def show_receipts(
     site: NamedDependency[Site],
     turn: Annotated[int, QueryParameter(ge=0, le=1_000_000)] = 0,
 ) -> Template:
-    """The list of a pledge's receipts, a part of its page. `turn`: how often it was asked for."""
+    """The list of a pledge's receipts and the card of the first, parts of its page. `turn`: how
+    often they were asked for.
+    """
     visitor = await site.visitor(request)
     line = await own_pledge(site, visitor, campaign_id, no)
     async with site.platform.views.connect() as connection:
         entries = entries_of(await statement(connection, campaign_id, no))
     return site.page(
-        "receipts/list.html",
+        "receipts/news.html",
         visitor,
         line=line,
+        card=await receipt_card(site, line, entries),
         entries=entries,
         turn=turn,
         covered=await asyncio.to_thread(site.platform.receipts.covered),
@@ -91,9 +97,14 @@ async def show_receipt(
         key=key.encode(),
         origin=key.name,
         quorum=platform.transparency.quorum,
-        # Behind a #, where no server sees it; only what is base64 stands there.
-        brought=urlsafe_b64encode(receipt.text.encode()).decode() if receipt else "",
-        qr=Markup(code_svg(receipt.code, inline=True)) if receipt and receipt.code else "",  # noqa: S704
+        command=check_command(
+            asked.file_name,
+            key.encode(),
+            [one.vkey for one in platform.settings.witnesses],
+            platform.transparency.quorum,
+        ),
+        brought=brought(receipt),
+        qr=await asyncio.to_thread(inline_code, receipt),
     )
 
 
@@ -158,20 +169,6 @@ async def _title(site: Site, campaign_id: str) -> str:
         page = await get_page(connection, campaign_id)
     texts = await site.platform.stores.content.get_many({page.text} if page else set())
     return in_language(texts.get(page.text, {}), "title") if page else ""
-
-
-def code_svg(text: str, *, inline: bool = False) -> str:
-    """A QR code of a text, at the lowest level of correction, which makes it the largest that can
-    be read: paper is seldom torn, and the text is long.
-    """
-    drawn = segno.make(text, micro=False, error="l", boost_error=False)
-    if inline:
-        return drawn.svg_inline(
-            border=4, light="#fff", svgclass="qr", lineclass=None, omitsize=True
-        )
-    written = io.BytesIO()
-    drawn.save(written, kind="svg", scale=4, border=4, light="#fff")
-    return written.getvalue().decode()
 
 
 def _not_yet() -> Response[Any]:

@@ -298,8 +298,8 @@ function checkEvent(open, text) {
 /**
  * Check a receipt against the log's key and witnesses, all as `readKey` gives them.
  *
- * Answers `{proved, points, facts}`: each point `{name, ok, reason}`, `ok` null where there was
- * nothing to check. `facts` hold what the receipt says, proved or not.
+ * Answers `{proved, points, facts}`: each point `{name, ok, reason}`, `ok` null where it was
+ * not checked. `facts` hold what the receipt says, proved or not.
  */
 export async function checkReceipt(text, key, witnesses = [], quorum = witnesses.length) {
   const points = [];
@@ -317,12 +317,15 @@ export async function checkReceipt(text, key, witnesses = [], quorum = witnesses
   };
   const skip = (name, reason) => points.push({ name, ok: null, reason });
 
-  const proof = await look("form", () => parseProof(normal(text)));
+  const proof = await look("form", () => {
+    const read = parseProof(normal(text));
+    return { ...read, extra: parseExtra(read.extra) };
+  });
   if (proof === null) {
     for (const name of ["signature", "witnesses", "entry", "event"]) skip(name, "not_read");
     return { proved: false, points, facts };
   }
-  const { note } = proof;
+  const { note, extra } = proof;
   Object.assign(facts, { index: proof.index, origin: note.origin, size: note.size, witnesses: [] });
   await look("signature", () => checkSignature(note, key));
   if (witnesses.length) {
@@ -330,12 +333,11 @@ export async function checkReceipt(text, key, witnesses = [], quorum = witnesses
   } else {
     skip("witnesses", "none_named");
   }
-  const extra = await look("entry", async () => {
-    const read = parseExtra(proof.extra);
-    await checkEntry(proof, read);
-    return read;
+  const included = await look("entry", async () => {
+    await checkEntry(proof, extra);
+    return true;
   });
-  if (extra === null) {
+  if (included === null) {
     skip("event", "not_read");
   } else {
     await look("event", () => {
