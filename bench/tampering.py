@@ -11,8 +11,8 @@ found where it is: a finding at the first position that is not what was recorded
 "positions A to B" with that position among them, which is all that can be known once the forger
 has made the whole tree again and signed it with the log's own key, and of an erased person's
 events, whose seal holds them together. *Opened by nobody* is what changed an event about an erased
-person that came after the erasure, and nothing of its public part: no seal holds it, and the key
-that could tell was destroyed.
+person that came between the making of the seal and the recording of the erasure, and nothing of its
+public part: no seal holds it, and the key that could tell was destroyed.
 """
 
 from __future__ import annotations

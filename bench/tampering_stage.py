@@ -48,8 +48,8 @@ _LEVEL_BITS: Final = 48
 
 class Stage(Struct, frozen=True):
     """A log and its tree, and what is known of them: how many `events`, positions by campaign,
-    those of erased persons' `events`, those among them that no seal holds, as they came after
-    it (`unsealed`), the last `covered` position.
+    those of erased persons' `events`, those among them that came between seal and erasure, so that
+    nothing holds them (`unsealed`), the last `covered` position.
     """
 
     settings: Settings
@@ -157,18 +157,26 @@ def _streams(events: list[AnyEvent]) -> list[list[int]]:
 
 
 def _erased(world: TreeWorld, events: list[AnyEvent]) -> tuple[list[int], list[int]]:
-    """Where erased persons' events are, and which of them no seal holds."""
+    """Where the events about persons are who were erased later, and which of them nothing holds:
+    what came between the making of the seal and the recording of the erasure.
+    """
     parties = _parties(events)
     known = _known_keys(world.place(), parties)
     gone = {party for party, key in known.items() if key is None}
     places = [(position, party) for position, party in enumerate(parties, 1) if party in gone]
-    sealed = {
-        event.stream.removeprefix(SUBJECT): event.sealed_to
-        for event in events
+    held = {
+        event.stream.removeprefix(SUBJECT): (event.sealed_to, position)
+        for position, event in enumerate(events, 1)
         if isinstance(event, e.SubjectErased)
     }
-    later = [position for position, party in places if position > sealed[str(party)]]
-    return [position for position, _ in places], later
+    before, between = [], []
+    for position, party in places:
+        sealed_to, erased_at = held[str(party)]
+        if position < erased_at:
+            before.append(position)
+            if position > sealed_to:
+                between.append(position)
+    return before, between
 
 
 def _known_keys(place: TreePlace, parties: list[str | None]) -> dict[str, bytes | None]:

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from app.cli import main
 from app.keys import load_keys
 from app.settings import load_settings
-from app.transparency.note import SigningKey, VerifierKey
+from app.transparency.note import SigningKey, VerifierKey, encode_base64
 from app.transparency.signing import FILE, read_signed, write_signed
 from app.wiring import open_platform
 from bench.campaigns import open_campaigns
@@ -36,7 +36,8 @@ async def test_it_says_how_the_log_stands(tmp_path: Path) -> None:
     said = msgspec.json.decode(done.stdout.splitlines()[-1])
     assert said["log"] == said["size"] == said["signed"] == said["published"] == 6
     assert (said["origin"], said["fault"]) == ("127.0.0.1:8000/log", "")
-    assert said["root"] in done.stderr
+    root = encode_base64(bytes.fromhex(said["root"]))
+    assert f"root       {root}\n" in done.stderr
     key = typed(tmp_path, "log", "key").stdout.splitlines()[0]
     assert (
         VerifierKey.parse(key) == load_keys(load_settings({}, data_dir=tmp_path)).signing.verifier

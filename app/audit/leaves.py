@@ -8,7 +8,7 @@ secret, is made again all the same. Whose key is gone is asked of the log: an er
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import groupby
 from typing import Final
@@ -101,10 +101,10 @@ class LeavesSeen(Struct):
 class LeafCheck:
     """Holds the events of a share against the leaves. Feed it pages in the order of positions.
 
-    `erased` are the persons of whose erasure the log knows.
+    `erased` are the persons of whose erasure the log knows, and the position at which it does.
     """
 
-    def __init__(self, plan: LeafPlan, findings: Findings, erased: frozenset[str]) -> None:
+    def __init__(self, plan: LeafPlan, findings: Findings, erased: Mapping[str, int]) -> None:
         self.seen = LeavesSeen()
         self._erased = erased
         self._size = plan.size
@@ -114,6 +114,7 @@ class LeafCheck:
         self._persons = keys_of(plan.place)
         self._keys: dict[str, bytes | None] = {}
         self._asked: set[str] = set()
+        self._gone: dict[str, int] = {}
         self._backers: dict[str, list[str]] = {}
         self._odd: dict[tuple[str, int], str] = {}
         self._currencies: dict[str, str] = {}
@@ -147,7 +148,7 @@ class LeafCheck:
         """Keep what seals are made of."""
         erased, sealed = self._erased, self.seen.sealed
         for (position, event, body), party in zip(read, parties, strict=True):
-            if party in erased:
+            if party is not None and party in erased:
                 record = position.to_bytes(POSITION_BYTES) + sha256(body).digest()
                 sealed[party] = sealed.get(party, b"") + record
             elif type(event) is SubjectErased:
@@ -189,15 +190,20 @@ class LeafCheck:
             return
         if len(self._asked) + len(new) > KEPT_KEYS:
             self._keys, self._asked, new = {}, set(), parties
-        self._keys |= self._persons.of(new)
+        self._keys |= (found := self._persons.of(new))
         self._asked |= new
+        self._gone |= {
+            party: self._erased[party]
+            for party, key in found.items()
+            if key is None and party in self._erased
+        }
 
     def _made(self, read: Sequence[Read], parties: Sequence[str | None]) -> list[bytes]:
         """The leaves of some events; empty for one of which none can be made."""
         positions, events, bodies = ([each[part] for each in read] for part in range(3))
         try:
             reading = Reading(0, positions, events, None, bodies)  # type: ignore[arg-type]
-            return self._maker.leaves(reading, parties, self._keys, self._currencies)
+            return self._maker.leaves(reading, parties, self._keys, self._currencies, self._gone)
         except Exception:  # noqa: BLE001 - whatever it is, the events are tried one by one
             if len(read) == 1:  # what a damaged event says, no day or number may be
                 return [b""]
@@ -250,6 +256,8 @@ class LeafCheck:
             self.seen.unchecked += 1
             return False
         if party in self._keys and self._keys[party] is None:
+            if self._gone.get(party, position) < position:
+                return True  # what came after the erasure is about nobody
             self.seen.unopenable += 1
             self.seen.destroyed.setdefault(party, position)
             return False

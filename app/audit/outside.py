@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
+from typing import Final
 
 from msgspec import Struct
 
@@ -12,6 +14,9 @@ from app.transparency.checkpoint import CheckpointError, open_checkpoint
 from app.transparency.merkle import ProofError, verify_inclusion
 from app.transparency.note import NoteError, VerifierKey
 from app.transparency.proof import HEADER, TlogProof, parse_proof
+
+_RESTORED: Final = re.compile(r"/r[0-9]+(-[0-9a-f]{8})?\Z", re.ASCII)
+"""What a log's name ends with after a restore that began a new one."""
 
 
 class Known(Struct, frozen=True):
@@ -36,13 +41,26 @@ class Known(Struct, frozen=True):
         return True
 
 
-def read_outside(outside: Sequence[Outside], keys: Sequence[str]) -> list[Known]:
-    """Read checkpoints that one of these keys (vkeys) signed, the smallest first.
+def read_outside(
+    outside: Sequence[Outside], keys: Sequence[str], origins: Collection[str]
+) -> list[Known]:
+    """Read checkpoints that one of these keys (vkeys) signed, the smallest first. `origins` are the
+    names that the log has and had; where there are none, any log's are read.
 
-    Raises CannotAudit for a key or a file that is none, and for one that none of the keys signed.
+    Raises CannotAudit for a key or a file that is none, for one that none of the keys signed, and
+    for another log's: it says nothing about this one.
     """
     parsed = [_key(key) for key in keys]
-    return sorted((_known(each, parsed) for each in outside), key=lambda known: known.size)
+    found = sorted((_known(each, parsed) for each in outside), key=lambda known: known.size)
+    ours = {_RESTORED.sub("", origin) for origin in origins}
+    for known in found:
+        if ours and _RESTORED.sub("", known.origin) not in ours:
+            raise CannotAudit(
+                f"{known.name} is a checkpoint of {known.origin}, and this log calls itself"
+                f" {', '.join(sorted(origins))}: it is another log's, or this one's name was"
+                " changed."
+            )
+    return found
 
 
 def _key(text: str) -> VerifierKey:

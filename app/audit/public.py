@@ -389,6 +389,7 @@ class CheckpointRefusedError(Exception):
     def __init__(self, findings: tuple[Finding, ...], refused: str) -> None:
         """Say what was found."""
         super().__init__("; ".join(map(str, findings)))
+        self.refused = refused
         self.findings = findings
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from app.audit.counting import counted
 from app.audit.public import CampaignAudit, PublicAudit
 from app.transparency.openings import NUMBERS, PLATFORM, Claim
 from domain.money import EXPONENTS, format_minor
@@ -20,16 +21,17 @@ def describe(found: PublicAudit) -> Iterator[str]:
     """Everything, line by line."""
     yield f"Log {found.origin}, at {found.source}"
     yield f"  key {found.key} ({_FROM[found.key_from]})"
-    yield f"  checkpoint of {found.signed_size:,} leaves, signed by that key"
+    yield f"  checkpoint of {counted(found.signed_size, 'leaf', 'leaves')}, signed by that key"
     yield from (f"  {line}" for line in _witnesses(found))
     of = "" if found.size == found.signed_size else f" (its first {found.size:,} leaves)"
     yield f"  root {found.root}{of}"
     if found.earlier:
-        yield f"  goes on from {found.earlier:,} smaller checkpoints that are kept"
+        yield f"  goes on from {counted(found.earlier, 'smaller checkpoint')} kept here"
     yield from (f"Warning: {warning}" for warning in found.warnings)
     yield ""
     yield (
-        f"Opened: {found.opened:,} of {found.size:,} leaves, in {found.batches:,} batches."
+        f"Opened: {found.opened:,} of {counted(found.size, 'leaf', 'leaves')},"
+        f" in {counted(found.batches, 'batch', 'batches')}."
         f" Not yet opened: {found.unopened:,}"
         + (
             f", the first at position {found.first_unopened:,}."
@@ -41,8 +43,8 @@ def describe(found: PublicAudit) -> Iterator[str]:
         yield "  so no total could be added up: only the tree was checked."
     if found.cut_batches:
         yield (
-            f"  {found.cut_batches:,} batches end beyond these leaves: what they open of them was"
-            " added, and what they claim, which is of their end, could not be compared."
+            f"  {counted(found.cut_batches, 'batch ends', 'batches end')} beyond these leaves: what"
+            " they open of them was added, and what they claim, which is of their end, could not be compared."
         )
     if found.later_batches:
         yield f"  {found.later_batches:,} batches open leaves beyond these; they were not added."
@@ -87,9 +89,9 @@ def _witnesses(found: PublicAudit) -> Iterator[str]:
 
 def _campaign(one: CampaignAudit, found: PublicAudit) -> Iterator[str]:
     if one.campaign == PLATFORM:
-        yield f"Of no campaign: {one.entries:,} entries opened, none moves money"
+        yield f"Of no campaign: {counted(one.entries, 'entry', 'entries')} opened, none moves money"
         return
-    opened = f"{one.entries:,} entries opened, up to position {one.position:,}"
+    opened = f"{counted(one.entries, 'entry', 'entries')} opened, up to position {one.position:,}"
     yield f"Campaign {one.campaign}: {opened if one.entries else 'nothing opened yet'}"
     if one.page:
         yield f"  {one.page}"
@@ -127,7 +129,8 @@ def _money(value: int, currency: str) -> str:
 
 def _verdict(found: PublicAudit) -> str:
     if found.found:
-        return f"{found.found:,} findings: what is published contradicts itself or what was kept."
+        findings = counted(found.found, "finding")
+        return f"{findings}: what is published contradicts itself or what was kept."
     tree = "All well: the leaves lead to the signed root"
     if not found.opened:
         return f"{tree}."

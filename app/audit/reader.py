@@ -43,7 +43,9 @@ _SHARE_FACTS: Final = """
 _STREAM_ROWS: Final = """
     SELECT position, version, at, tag, body FROM events
     WHERE stream = ? AND version > ? AND position <= ? ORDER BY version LIMIT ?"""
-_NAMED: Final = "SELECT name FROM streams WHERE name LIKE ?"
+_FIRST_OF: Final = """
+    SELECT streams.name, min(events.position) FROM streams
+    JOIN events ON events.stream = streams.id WHERE streams.name LIKE ? GROUP BY streams.name"""
 _FIRST_FROM: Final = "SELECT at FROM events WHERE position >= ? ORDER BY position LIMIT 1"
 
 
@@ -96,10 +98,10 @@ class AuditLog:
             self._names = defaultdict(lambda: UNNAMED, dict[int, str](found))
         return self._names
 
-    def erased(self) -> frozenset[str]:
-        """The persons of whose erasure the log knows, by the names of streams."""
-        found = self.source.rows(_NAMED, f"{SUBJECT}%")
-        return frozenset(name.removeprefix(SUBJECT) for (name,) in found)
+    def erased(self) -> dict[str, int]:
+        """The persons of whose erasure the log knows, by the names of streams, and where it is."""
+        found = self.source.rows(_FIRST_OF, f"{SUBJECT}%")
+        return {name.removeprefix(SUBJECT): position for name, position in found}
 
     def pages(self, up_to: int, share: int = 0, shares: int = 1) -> Iterator[list[StoredRow]]:
         """Every row up to a position, page by page; of the `share`-th of so many shares of the

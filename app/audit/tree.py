@@ -16,6 +16,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from app.audit.counting import counted
 from app.audit.findings import Findings
 from app.audit.leaves import Erased, LeafPlan, LeavesSeen
 from app.audit.outside import Known, read_outside
@@ -29,7 +30,7 @@ from app.keys import fingerprint
 from app.transparency.edge import ENTRY_BYTES
 from app.transparency.leaf import POSITION_BYTES
 from app.transparency.merkle import EMPTY_ROOT, node_hash, root_of_tile
-from app.transparency.note import NoteError, VerifierKey
+from app.transparency.note import NoteError, VerifierKey, encode_base64
 from app.transparency.signing import ForkError, Signed, read_signed
 from app.transparency.tiles import MOST_LEAVES, TILE_WIDTH, tiles_of
 from domain.subject import SUBJECT
@@ -77,7 +78,9 @@ class TreeCheck:
         self._trees = self._stored_trees()
         self._vkeys = self._readable_keys()
         keys = place.keys or tuple(dict.fromkeys(tree.vkey for tree in self._trees))
-        self._outside = read_outside(place.outside, keys)
+        origins = {tree.origin for tree in self._trees}
+        origins |= {vkey.partition("+")[0] for vkey in self._vkeys.values()}
+        self._outside = read_outside(place.outside, keys, origins)
         self._size = self._trees[-1].size if self._trees else 0
         self._whole = True
         self._up_to = 0
@@ -458,21 +461,26 @@ def _root(begun: Begun, rows: Sequence[Sequence[bytes]]) -> bytes:
 
 def describe(found: TreeFound) -> Iterator[str]:
     """Say it in lines of text."""
+    root = encode_base64(bytes.fromhex(found.root))
     yield (
-        f"The tree of {found.origin}: {found.leaves:,} leaves, root {found.root},"
-        f" {found.checkpoints:,} checkpoints"
+        f"The tree of {found.origin}: {counted(found.leaves, 'leaf', 'leaves')}, root {root},"
+        f" {counted(found.checkpoints, 'checkpoint')}"
     )
     if found.outside:
-        yield f"{found.outside:,} checkpoints from outside were held against it."
+        were = "was" if found.outside == 1 else "were"
+        outside = counted(found.outside, "checkpoint")
+        yield f"{outside} from outside {were} held against it."
     if found.waiting:
-        yield f"{found.waiting:,} events wait for their leaves."
+        wait = "event waits for its leaf" if found.waiting == 1 else "events wait for their leaves"
+        yield f"{found.waiting:,} {wait}."
     if found.unopenable:
         yield (
             f"{found.unopenable:,} of {found.leaves:,} event commitments can no longer be opened:"
             " erased persons."
         )
     if found.seals:
-        yield f"{found.seals:,} seals over the events of erased persons were checked."
+        were = "was" if found.seals == 1 else "were"
+        yield f"{counted(found.seals, 'seal')} over the events of erased persons {were} checked."
     if found.unsealed:
         yield (
             f"{found.unsealed:,} erased persons' events carry no seal: what no leaf can tell of"

@@ -121,7 +121,15 @@ class LeafFollower:
                 self._subjects.forget(event.stream[len(SUBJECT) :])
         parties = self._subjects.parties(reading.events, reading.after)
         keys = self._subjects.keys(parties)
-        return self._maker.leaves(reading, parties, keys, self._currencies.of(reading.events))
+        gone = {party for party in parties if party is not None and keys.get(party, b"") is None}
+        erased = {party: at for party in gone if (at := self._erased_at(party))}
+        currencies = self._currencies.of(reading.events)
+        return self._maker.leaves(reading, parties, keys, currencies, erased)
+
+    def _erased_at(self, party: str) -> int:
+        """The position at which a person's erasure is recorded; 0 where it is not."""
+        rows = self._log.read_stream(SUBJECT + party, 0, 1)
+        return rows[0].position if rows else 0
 
     def _check_end(self) -> None:
         """Look where the tree stands, and whether its last leaf is that of the log's event there.

@@ -25,6 +25,7 @@ _TO_OUTER: Final = bytes(byte ^ _OUTER for byte in range(256))
 _KEY_BYTES: Final = 32
 _INNER_REST: Final = bytes([_INNER]) * (_BLOCK_BYTES - _KEY_BYTES)
 _OUTER_REST: Final = bytes([_OUTER]) * (_BLOCK_BYTES - _KEY_BYTES)
+_NOBODY: Final[Mapping[str, int]] = {}
 _INNER_EVENT: Final = _INNER_REST + EVENT
 
 
@@ -38,8 +39,8 @@ def leaf_of(
 ) -> Leaf:
     """The leaf of one event, by the key of the person it is about; None: about nobody of ours.
 
-    `currency` is its campaign's. An event about a person whose key was destroyed has no leaf that
-    could be computed here: its salt was drawn and thrown away.
+    `currency` is its campaign's. An event after which its person was erased, and whose leaf was
+    made later still, has no leaf that could be computed here: its salt was drawn and thrown away.
     """
     stream, version = event.stream, event.version
     public = public_part(event, currency).encode()
@@ -66,11 +67,13 @@ class LeafMaker:
         parties: Sequence[str | None],
         keys: Mapping[str, bytes | None],
         currencies: Mapping[str, str],
+        erased: Mapping[str, int] = _NOBODY,
     ) -> list[bytes]:
         """The encoded leaves of these facts.
 
         `parties` says whom each is about; `keys` has the keys of those who are ours, None where
-        it was destroyed; `currencies` has those of the streams whose facts need it.
+        it was destroyed; `currencies` has those of the streams whose facts need it. `erased` says
+        at which position such a person's erasure is recorded: what comes after is about nobody.
         """
         made = []
         public_inner, event_inner, outer = self._public, self._event, self._outer
@@ -86,7 +89,7 @@ class LeafMaker:
                 public = sha256(salting.digest() + pledged_bytes(event)).digest()
             else:
                 public = sha256(salting.digest() + _public_bytes(event, currencies)).digest()
-            if party is not None and party in keys:
+            if party is not None and party in keys and erased.get(party, position) >= position:
                 key = keys[party]
                 if key is None:
                     salt = secrets.token_bytes(SALT_BYTES)

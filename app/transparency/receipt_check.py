@@ -156,12 +156,12 @@ def check_receipt(
         witnessed = cosigned or ()
     else:
         points.append(Point("witnesses", None, "none_named"))
-    included = look("entry", lambda: _check_entry(read, extra))
+    look("entry", lambda: _check_entry(read, extra))
     public, event = None, None
-    if not included:
-        points.append(Point("event", None, "not_read"))
-    else:
+    if points[-1].ok:
         public, event = _say(extra, points)
+    else:
+        points.append(Point("event", None, "not_read"))
     return Verdict(
         tuple(points), Facts(read.proof.index, read.checkpoint, witnessed, public, event)
     )
@@ -215,7 +215,7 @@ def _witnessed(
     return tuple(reversed(counted.values()))
 
 
-def _check_entry(read: _Read, extra: Extra) -> Literal[True]:
+def _check_entry(read: _Read, extra: Extra) -> None:
     """Compute from what opens the entry that the entry is in the tree."""
     index, tree = read.proof.index, read.checkpoint
     hashed = leaf_hash(leaf_of(index + 1, extra).encode())
@@ -223,7 +223,6 @@ def _check_entry(read: _Read, extra: Extra) -> Literal[True]:
         verify_inclusion(hashed, index, tree.size, read.proof.hashes, tree.root)
     except ProofError as fault:
         raise Wrong("not_included") from fault
-    return True
 
 
 def leaf_of(position: int, extra: Extra) -> Leaf:

@@ -192,7 +192,44 @@ def test_as_it_stood(made: Lives, published: Shown, tmp_path: Path) -> None:
     assert found["later_batches"] > 0
     campaigns = {one["campaign"]: one["totals"] for one in found["campaigns"]}
     assert campaigns[made.paid]["paid"] == 0
-    assert run(folder, "--at", len(published.leaves) + 1).exit_code == 2
+    for beyond in (len(published.leaves) + 1, 0, -1):
+        result = run(folder, "--at", beyond)
+        assert result.exit_code == 2
+        assert f"There is no position {beyond}: the log holds 1 to" in result.output
+
+
+def test_as_it_stood_in_the_middle_of_a_batch(
+    made: Lives, published: Shown, tmp_path: Path
+) -> None:
+    """Of a batch that ends beyond `--at` what is at or before it counts, and opens its leaf; what
+    the batch claims is not compared.
+    """
+    openings = published.batches[made.running][0].openings
+    size = openings[99].position
+    published.change_claim(made.running, 1, pledged=1)
+    folder = published.write(tmp_path / "public")
+    found = told(folder, "--key", vkey(published), "--at", size)
+    assert findings(found) == []
+    assert (found["opened"], found["unopened"], found["cut_batches"]) == (size, 0, 1)
+    (running,) = [one for one in found["campaigns"] if one["campaign"] == made.running]
+    pledged = sum('"pledged",100' in one.public for one in openings[:100])
+    assert (running["entries"], running["totals"]["pledged"]) == (100, 100 * pledged)
+    assert pledged > 90
+    words = " ".join(run(folder, "--at", size).output.split())
+    assert "1 batch ends beyond these leaves" in words
+    assert "every claimed total of these leaves is the sum" in words
+    early = " ".join(run(folder, "--at", 1).output.split())
+    assert "No claimed total is of these leaves alone" in early
+    position = published.change_opening(made.running, 1, 9, '"pledged",100', '"pledged",900')
+    changed = findings(told(published.write(tmp_path / "public"), "--at", size))
+    assert [(rule, place) for rule, place, _, _ in changed] == [("openings", position)]
+
+
+def test_campaigns_come_in_the_order_of_their_beginnings(published: Shown, tmp_path: Path) -> None:
+    """Whatever their ids; of a directory no page's address is known."""
+    found = told(published.write(tmp_path / "public"))["campaigns"]
+    assert [one["first"] for one in found] == sorted(one["first"] for one in found)
+    assert {one["page"] for one in found} == {""}
 
 
 def test_witnesses_are_counted(published: Shown, tmp_path: Path) -> None:
@@ -207,6 +244,24 @@ def test_witnesses_are_counted(published: Shown, tmp_path: Path) -> None:
     assert found["witnesses"] == [{"name": "witness1.example", "at_s": 1_800_000_000}]
     ((rule, _, _, sentence),) = findings(told(folder, "--key", vkey(published), *keys))
     assert (rule, sentence) == ("witnesses", "Of 2 witnesses that are needed 1 signed.")
+    result = run(folder, *keys, "--quorum", 3)
+    assert result.exit_code == 2
+    assert "--quorum 3 takes as many --witness options, or more." in result.output
+
+
+def test_a_witness_whose_key_is_unknown_is_named(published: Shown, tmp_path: Path) -> None:
+    """Who signed and was not checked is told apart from who did not sign."""
+    witness = SigningKey.generate("witness.example", COSIGNATURE)
+    note = published.checkpoint()
+    signed = note + witness.sign(note.partition("\n\n")[0] + "\n", 1_800_000_000)
+    folder = published.write(tmp_path / "public", signed)
+    line = "also signed by witness.example (not checked: its key was not given)"
+    assert line in run(folder).output
+    found = told(folder)
+    assert (found["witnesses"], found["unchecked"]) == ([], ["witness.example"])
+    checked = run(folder, "--witness", witness.verifier.encode()).output
+    assert "cosigned by witness.example at" in checked
+    assert "not checked" not in checked
 
 
 def test_an_empty_log_and_none(published: Shown, tmp_path: Path) -> None:
@@ -549,3 +604,22 @@ def test_another_key_is_shown(published: Shown, tmp_path: Path) -> None:
     (folder / "key").write_text(other)
     ((rule, _, _, _),) = findings(told(folder, "--save", mirror))
     assert rule == "key"
+
+
+def test_another_logs_checkpoint_is_kept_apart(published: Shown, tmp_path: Path) -> None:
+    """What the mirror's key did not sign is evidence, too, and is where the words say."""
+    mirror = tmp_path / "mirror"
+    told(published.write(tmp_path / "public"), "--save", mirror)
+    other = SigningKey.generate(published.key.verifier.name)
+    cheat = Shown(other, published.leaves, published.batches, published.live)
+    folder = cheat.write(tmp_path / "cheat")
+    found = told(folder, "--save", mirror)
+    assert {rule for rule, _, _, _ in findings(found)} == {"key", "checkpoint"}
+    kept = mirror / "refused" / "unsigned-1"
+    assert found["refused"] == str(kept)
+    assert (kept / "checkpoint").read_bytes() == (folder / "checkpoint").read_bytes()
+    assert (kept / "key").read_text().strip() == other.verifier.encode()
+    assert f"what was shown lies in {mirror / 'refused' / 'unsigned-2'}" in (
+        run(folder, "--save", mirror).output
+    )
+    assert told(mirror)["ok"]

@@ -69,6 +69,8 @@ def test_a_served_log_passes(world: Opened, tmp_path: Path) -> None:
         assert set(campaigns) == {failed, paid}
         assert campaigns[paid]["totals"]["held"] == 0
         assert campaigns[paid]["live"] is not None
+        assert campaigns[paid]["page"] == f"{url}/campaigns/{paid}"
+        assert httpx.get(campaigns[paid]["page"], follow_redirects=True).status_code == 200
         again = told(f"{url}/log", "--save", mirror)
         assert (findings(again), again["key_from"]) == ([], "kept")
         assert findings(told(mirror, "--key", key)) == []
@@ -118,6 +120,7 @@ def test_plain_files_will_do(published: Shown, tmp_path: Path) -> None:
         found = told(url, "--key", vkey(published))
     assert findings(found) == []
     assert found["opened"] > 300
+    assert {one["page"] for one in found["campaigns"]} == {""}
 
 
 def test_no_other_host_is_asked(published: Shown) -> None:

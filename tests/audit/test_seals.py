@@ -77,7 +77,7 @@ def test_a_seal_that_was_rewritten_is_told_by_its_leaf(lived: TreeWorld) -> None
 
 def test_seals_are_counted(lived: TreeWorld) -> None:
     """So that it is known what was checked: also those who have none."""
-    assert "1 seals over the events of erased persons were checked." in describe(lived.verified())
+    assert "1 seal over the events of erased persons was checked." in describe(lived.verified())
     unsealed, nobody = lived.backer(), lived.backer()
     lived.pledge(lived.launch(), 700, backer=unsealed)
     lived.erase(unsealed, sealed=False)
@@ -115,6 +115,20 @@ def test_events_after_the_erasure_are_not_held_to_it(lived: TreeWorld) -> None:
     assert found.ok
     assert found.tree is not None
     assert found.tree.seals == 2
+
+
+def test_an_event_after_the_erasure_is_held_by_its_leaf(lived: TreeWorld) -> None:
+    """It is about nobody any more: its commitment is under the log's secret, and can be opened."""
+    backer, campaign = lived.backer(), lived.launch()
+    pledge_id = lived.pledge(campaign, 700, backer=backer).events[0].pledge_id
+    lived.grow()
+    lived.erase(backer)
+    gone = lived.do(c.WithdrawPledge, campaign, f"backer:{backer}", pledge_id=pledge_id)
+    lived.grow()
+    clean = lived.verified(*lived.outside)
+    assert clean.ok
+    another(lived, gone.position, "command_id")
+    assert kinds(lived.verified(*lived.outside)) == {"leaf": [gone.position]}
 
 
 def test_every_share_gives_what_it_has(lived: TreeWorld, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,13 +116,20 @@ def test_an_earlier_moment_is_checked_alone(lived: TreeWorld) -> None:
     assert any("not looked at" in sentence for sentence in found.left_out)
 
 
+def test_the_root_is_printed_as_in_a_checkpoint(lived: TreeWorld) -> None:
+    """In base64, so that a person can compare the two."""
+    root = lived.outside[-1].split("\n")[2]
+    assert f"root {root}," in lived.audit("verify").stdout
+    assert lived.audit("verify", "--at", "0").exit_code == 2
+
+
 def test_the_command_takes_checkpoints(lived: TreeWorld, tmp_path: Path) -> None:
     """`--checkpoint FILE` is held against the tree, `--key VKEY` says who must have signed it."""
     file = tmp_path / "a checkpoint"
     file.write_text(lived.outside[2])
     result = lived.audit("verify", "--checkpoint", str(file), "--key", lived.vkey)
     assert result.exit_code == 0
-    assert "1 checkpoints from outside were held against it." in result.stdout
+    assert "1 checkpoint from outside was held against it." in result.stdout
     other = SigningKey.generate(lived.keys.origin).verifier.encode()
     result = lived.audit("verify", "--checkpoint", str(file), "--key", other)
     assert result.exit_code == 2
@@ -375,6 +382,30 @@ def test_a_fork_is_told_with_where_it_began(lived: TreeWorld) -> None:
     assert kinds(found) == {"fork": [sizes[2] + 1]}
     sentence = found.violations[0].sentence
     assert f"in positions {sizes[2] + 1} to {sizes[3]}; 1 more from outside" in sentence
+
+
+def signed_by(key: SigningKey, size: int) -> str:
+    """A checkpoint of the log with this key."""
+    text = Checkpoint(key.verifier.name, size, b"f" * 32).text
+    return f"{text}\n{key.sign(text)}"
+
+
+def test_another_logs_checkpoint_is_no_fork(lived: TreeWorld) -> None:
+    """It says nothing about this log, however many events it is of. One of this log under the name
+    that it had before a restore, or after it, does.
+    """
+    origin, size = lived.keys.origin, lived.tree.size + 5
+    for name, fork in (("other.example/log", False), (f"{origin}/r2-0123abcd", True)):
+        key = SigningKey.generate(name)
+        outside = (Outside("a file", signed_by(key, size)),)
+        place = msgspec.structs.replace(
+            lived.place(), outside=outside, keys=(key.verifier.encode(),)
+        )
+        if fork:
+            assert kinds(lived.verified(place=place)) == {"fork": [1]}
+            continue
+        with pytest.raises(CannotAudit, match=f"of {name}, and this log calls itself {origin}"):
+            lived.verified(place=place)
 
 
 def test_a_log_that_was_cut_is_told(lived: TreeWorld) -> None:

@@ -22,6 +22,7 @@ from tests.transparency.receipt_making import (
     hash_missing,
     lies,
     next_index,
+    not_json,
     other_salt,
     signature_of_another_text,
     witness_wrong,
@@ -115,8 +116,15 @@ def test_after_a_pledge_the_receipt_comes_by_itself(browser: Browser, demo_url: 
         link = page.locator(".receipt-list a")
         expect(link).to_have_count(1, timeout=60_000)
         expect(page.locator("#receipts")).not_to_have_attribute("hx-get", re.compile("."))
-        link.click()
-        page.locator("a[href^='/receipts/check#']").click()
+        card = page.locator("#receipt-card")
+        expect(card.locator(".code-picture svg")).to_be_visible()
+        expect(card.locator("a[href$='/receipt.tlog-proof']")).to_be_visible()
+        walk.look()
+        page.emulate_media(media="print")
+        expect(card.locator(".code-picture svg")).to_be_visible()
+        expect(card.locator(".actions")).to_be_hidden()
+        page.emulate_media(media="screen")
+        card.locator("a[href^='/receipts/check#']").click()
         expect(page.locator(".result.proved")).to_be_visible()
         expect(page.locator("[data-fact=amount]")).to_contain_text("132")
 
@@ -146,6 +154,7 @@ def test_each_damaged_part_is_red_in_its_own_line(browser: Browser, demo_url: st
     cases += [
         (hash_missing(good()), "entry", ""),
         (next_index(good()), "entry", ""),
+        (not_json(good()), "form", ""),
         (other_salt(good(short=True)), "entry", ""),
         (signature_of_another_text(good()), "signature", ""),
         (witness_wrong(good()), "witnesses", NAMED[0]),
@@ -158,6 +167,11 @@ def test_each_damaged_part_is_red_in_its_own_line(browser: Browser, demo_url: st
         assert page.locator("[data-state=bad]").count() == 1
         expect(page.locator(".result.refused")).to_be_visible()
         expect(page.locator("[data-part=facts]")).to_be_hidden()
+    check(page, not_json(good()))
+    form, entry = page.locator("[data-check=form]"), page.locator("[data-check=entry]")
+    expect(form.locator(".outcome")).to_contain_text("What opens the entry is missing or damaged.")
+    expect(entry.locator("h3 [data-when=open]")).to_have_text("Not checked.")
+    expect(entry).to_have_attribute("data-state", "open")
     check(page, good(), witnesses="\n".join(NAMED))
     expect(page.locator(".result.proved")).to_be_visible()
     expect(page.locator("[data-fact=witnesses]")).to_contain_text("w2.example.org")

@@ -25,8 +25,9 @@ CODES_KEPT: Final = 32
 class Card(Struct, frozen=True):
     """What a pledge's page shows of the receipt that the pledge was made.
 
-    `receipt` is None while no published checkpoint covers it. `is_broken`: the log and its tree
-    say different things of it, so that none can be made.
+    `receipt` is None while no published checkpoint covers it; `brought` is it for a link to the
+    check, `code` its drawing, and `check_at` where anybody checks it. `is_broken`: the log and its
+    tree say different things of it, so that none can be made.
     """
 
     entry: Entry
@@ -35,6 +36,7 @@ class Card(Struct, frozen=True):
     brought: str
     code: Markup | str
     key: str
+    check_at: str
     is_broken: bool = False
 
 
@@ -57,6 +59,7 @@ def _card(site: Site, line: PledgeLine, entry: Entry) -> Card:
         brought(receipt),
         inline_code(receipt),
         site.platform.transparency.log_key.encode(),
+        f"{site.platform.settings.public_url}/receipts/check",
         is_broken,
     )
 

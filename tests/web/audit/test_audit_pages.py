@@ -8,14 +8,18 @@ import msgspec
 import pytest
 
 from app.audit.findings import Finding
+from app.metrics.meter import Standing
 from app.settings import Settings, WitnessAddress
 from app.transparency.note import COSIGNATURE, SigningKey
+from app.transparency.store import SignedCheckpoint
+from app.web.audit.books import WAITING_MS, PublicCheckpoint
 from app.web.audit.pages import brief_cache
 from app.web.audit.words import RULES
-from tests.api.running import Caller, Running, new_id, pledge
+from tests.api.running import NOW, ORIGIN, Caller, Running, new_id, pledge
 from tests.web.audit.conftest import Auditor
 from tests.web.browsing import words
 
+FORK = "The log signs nothing more."
 SEAL = "Books verified 12 March 2026, 12:00 UTC, position 48,211"
 
 
@@ -112,15 +116,68 @@ async def test_a_log_that_signs_nothing_takes_the_seal(running: Running, auditor
     auditor.replayed()
     running.platform.fork = "the file /secret/place is another one"
     _, said, text = await page(running, "/audit")
-    assert "The log signs nothing at the moment." in said
+    assert FORK in said
     assert "/secret/place" not in text
     assert "Books verified" not in said
+    assert "It is tried again" not in said
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_a_rollback_is_no_connection_fault(
+    running: Running, auditor: Auditor, monkeypatch: pytest.MonkeyPatch, *, elsewhere: bool
+) -> None:
+    """What the signer refuses is told as what it is, by whichever process follows the log; the
+    line that nothing contradicts what was signed is not green any more.
+    """
+    auditor.verified(tree=True)
+    auditor.replayed()
+    assert "can tell. Holds." in (await page(running, "/audit"))[1]
+    why = "A checkpoint of 9 events was signed (/secret/signed.json), and the log ends at 8"
+    if elsewhere:
+        told = Standing(tree_fault=why, tree_stopped=True)
+        monkeypatch.setattr(running.platform, "standing", lambda: told)
+    else:
+        monkeypatch.setattr(running.platform.transparency._signer, "fault", why)
+        assert running.platform.standing().tree_stopped
+    _, said, text = await page(running, "/audit")
+    assert FORK in said
+    assert "does not continue what was signed before" in said
+    assert "Have you a checkpoint or a receipt of your own? Keep it" in said
+    assert "cannot be reached" not in said
+    assert "can tell. Broken once." in said
+    assert "signed.json" not in text
+    assert "Books verified" not in said
+    assert "Books verified" not in (await page(running, "/help"))[1]
+
+
+async def test_a_witness_that_does_not_answer_is_told_soon(
+    running: Running, auditor: Auditor, staff: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some seconds after a checkpoint was signed that nobody cosigned, the page says so; a quorum
+    of none waits for nobody.
+    """
+    await launched(running, staff)
+    platform = running.platform
+    platform.transparency.catch_up()
+    signed = platform.transparency.published()
+    assert signed is not None
+    late = SignedCheckpoint(signed.size + 1, signed.root, NOW, signed.note, "")
+    monkeypatch.setattr(platform.transparency.store, "unpublished", lambda: late)
+    monkeypatch.setattr(platform, "clock", lambda: NOW + WAITING_MS)
+    waiting = "Waiting for witnesses."
+    assert waiting not in (await page(running, "/audit"))[1]
+    witness = SigningKey.generate("harbour.example/witness", COSIGNATURE)
+    address = WitnessAddress(vkey=witness.verifier.encode(), url="http://127.0.0.1:1")
+    platform.settings = _with_witness(platform.settings, address)
+    assert waiting in (await page(running, "/audit"))[1]
+    monkeypatch.setattr(platform, "clock", lambda: NOW + WAITING_MS - 1)
+    assert waiting not in (await page(running, "/audit"))[1]
 
 
 async def test_a_late_checkpoint_is_told(
     running: Running, auditor: Auditor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a witness is out of reach the page says no more than that, and bears no seal."""
+    """Where what signs is out of reach the page says no more than that, and bears no seal."""
     auditor.verified()
     auditor.replayed()
     late = "https://inside.example did not answer"
@@ -152,8 +209,44 @@ async def test_the_last_checkpoint_is_shown(
     _, size, root, *_ = published.note.splitlines()
     assert f"Events in it {size}" in said
     assert f'data-copy="{root}"' in text
-    assert running.platform.transparency.log_key.encode() in text
-    assert "None is asked." in said
+    key = running.platform.transparency.log_key.encode()
+    assert f'data-copy="{key}"' in text
+    assert "No witness is asked." in said
+    assert f"tributary audit public {ORIGIN} --key {key}" in text
+
+
+async def test_every_address_that_is_told_leads_somewhere(
+    running: Running, auditor: Auditor, staff: Caller
+) -> None:
+    """The page and the listing name tiles that there are, however small the tree is."""
+    listing = await running.client.get("/log/")
+    assert listing.status_code == 200
+    assert "No checkpoint has been published yet." in listing.text
+    await launched(running, staff)
+    running.platform.transparency.catch_up()
+    text = (await page(running, "/audit"))[2]
+    listing = await running.client.get("/log")
+    assert listing.headers["content-type"].startswith("text/plain")
+    assert "Events under the newest checkpoint: 4" in listing.text
+    told = {*re.findall(r'href="(/log/[^"]*)"', text)}
+    told |= set(re.findall(rf"^{ORIGIN}(/log/[^A-Z\n]*)$", listing.text, re.MULTILINE))
+    assert {"/log/", "/log/tile/0/000.p/4", "/log/tile/entries/000.p/4", "/log/totals"} <= told
+    for address in sorted(told):
+        assert (await running.client.get(address)).status_code == 200, address
+
+
+def test_the_tiles_of_a_tree_of_any_size() -> None:
+    """Of each level the first tile, as wide as the tree has it."""
+    tiles = {
+        0: [],
+        1: ["tile/0/000.p/1"],
+        256: ["tile/0/000", "tile/1/000.p/1"],
+        65_535: ["tile/0/000", "tile/1/000.p/255"],
+        65_536: ["tile/0/000", "tile/1/000", "tile/2/000.p/1"],
+    }
+    for size, paths in tiles.items():
+        found = PublicCheckpoint("x/log", size, b"", NOW, "key", (), (), 0)
+        assert found.hash_tiles == paths
 
 
 async def test_who_witnessed_it_is_named(running: Running, auditor: Auditor, staff: Caller) -> None:
@@ -171,8 +264,13 @@ async def test_who_witnessed_it_is_named(running: Running, auditor: Auditor, sta
     address = WitnessAddress(vkey=witness.verifier.encode(), url="http://127.0.0.1:1")
     platform.settings = _with_witness(platform.settings, address)
     platform.transparency._known_at = float("-inf")
-    _, said, _ = await page(running, "/audit")
+    _, said, text = await page(running, "/audit")
     assert "Witnessed harbour.example/witness · 12 March 2026, 12:00 UTC" in said
+    vkey = witness.verifier.encode()
+    assert f'data-copy="{vkey}"' in text
+    key = platform.transparency.log_key.encode()
+    assert f"tributary audit public {ORIGIN} --key {key} --witness {vkey}" in text
+    assert f"Witness: {vkey}" in (await running.client.get("/log/")).text
     other = SigningKey.generate("harbour.example/witness", COSIGNATURE)
     address = WitnessAddress(vkey=other.verifier.encode(), url="http://127.0.0.1:1")
     platform.settings = _with_witness(platform.settings, address)

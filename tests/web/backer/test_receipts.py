@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import io
 import re
+import shlex
 import shutil
 import subprocess
 from base64 import urlsafe_b64decode
@@ -12,10 +14,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from PIL import Image, ImageDraw
 
+from app.cli import main
 from app.transparency.proof import parse_proof
 from app.transparency.receipt_check import check_receipt
+from app.transparency.receipts import LeafDiffersError
+from app.web.backer.receipt_card import check_command
 from domain.terms import DAY_MS
 from tests.api.running import NOW, Caller, Running
 from tests.web.browsing import Browser, words
@@ -61,6 +67,96 @@ async def test_a_pledge_has_its_receipt_once_it_is_signed(running: Running, staf
     assert verdict.facts is not None
     assert verdict.facts.event is not None
     assert verdict.facts.event.no == 1
+
+
+async def test_the_card_is_the_receipt_itself(
+    running: Running, staff: Caller, tmp_path: Path
+) -> None:
+    """On the page that confirms a pledge: no code before it is signed; then its code is proved, its
+    file is there, and the part that the page asks for brings both without loading it again.
+    """
+    browser, own = await pledged(running, staff)
+    waiting = await browser.get(own)
+    assert "here in a moment" in words(waiting)
+    assert "<svg viewBox" not in card_of(waiting)
+    await sign(running)
+    part = await browser.get(f"{own}/receipts?turn=1")
+    assert 'id="receipt-card" hx-swap-oob="true"' in part.text
+    page = await browser.get(own)
+    assert "hx-swap-oob" not in page.text
+    file = await browser.get(found(r'href="([^"]+/receipt\.tlog-proof)"', card_of(page)))
+    for card in (card_of(part), card_of(page)):
+        picture = found(r"(<svg .*?</svg>)", card).replace('viewBox="0 0 ', 'width="', 1)
+        verdict = check_receipt(read_code(picture, tmp_path), running.platform.transparency.log_key)
+        assert verdict.proved
+        assert verdict.facts is not None
+        assert verdict.facts.index + 1 == int(found(r"/receipts/(\d+)/receipt", card))
+        assert verdict.points[-1].reason == "closed"
+        brought = found(r'href="/receipts/check#([\w=-]+)"', card)
+        assert urlsafe_b64decode(brought).decode() == file.text
+        assert running.platform.transparency.log_key.encode() in html.unescape(card)
+    assert "SHA-256" not in page.text
+
+
+async def test_a_damaged_tree_does_not_take_the_page_away(
+    running: Running, staff: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no receipt can be made the card says so; the rest of the page stands."""
+    browser, own = await pledged(running, staff)
+    await sign(running)
+
+    def differs(*_: object) -> None:
+        raise LeafDiffersError
+
+    monkeypatch.setattr(running.platform.receipts, "receipt", differs)
+    page = await browser.get(own)
+    assert page.status_code == 200
+    assert "do not agree on this pledge" in words(page)
+
+
+def card_of(page: httpx.Response) -> str:
+    """The card's part with the receipt."""
+    return page.text.partition('id="receipt-card"')[2]
+
+
+def found(pattern: str, text: str) -> str:
+    """What the first group of a pattern finds."""
+    match = re.search(pattern, text)
+    assert match is not None, pattern
+    return match[1]
+
+
+@pytest.mark.parametrize(
+    ("quorum", "said"),
+    [
+        (0, "--key log+1+A="),
+        (1, "--key log+1+A= --witness w1+2+B= --witness 'w 2+3+C=' --quorum 1"),
+        (2, "--key log+1+A= --witness w1+2+B= --witness 'w 2+3+C='"),
+    ],
+)
+def test_the_command_asks_what_the_page_asks(quorum: int, said: str) -> None:
+    """With the witnesses that have to sign, and how many of them; a shell takes it as it is."""
+    command = check_command("mine.tlog-proof", "log+1+A=", ["w1+2+B=", "w 2+3+C="], quorum)
+    assert command == f"tributary receipt check mine.tlog-proof {said}"
+
+
+async def test_the_printed_command_checks_the_receipt(
+    running: Running, staff: Caller, tmp_path: Path
+) -> None:
+    """As it stands on the receipt's page, with the file that is downloaded there."""
+    browser, own = await pledged(running, staff)
+    await sign(running)
+    (address,) = links(await browser.get(own))
+    page = await browser.get(address)
+    said = html.unescape(found(r"<pre[^>]*><code>([^<]+)</code>", page.text))
+    program, *arguments = shlex.split(said)
+    assert program == "tributary"
+    file = await browser.get(f"{address}/receipt.tlog-proof")
+    kept = tmp_path / arguments[2]
+    kept.write_text(file.text)
+    arguments[2] = str(kept)
+    answer = await asyncio.to_thread(CliRunner().invoke, main, arguments)
+    assert answer.exit_code == 0, answer.output
 
 
 async def test_charges_and_refunds_have_receipts_too(running: Running, staff: Caller) -> None:
@@ -190,9 +286,11 @@ def read_code(svg: str, folder: Path) -> str:
 
 def as_png(svg: str) -> bytes:
     """The picture as dots, from the path that the code's rows are drawn with."""
-    found = re.search(r'width="(\d+)".*?scale\((\d+)\)', svg, re.DOTALL)
+    found = re.search(r'width="(\d+)(?:".*?scale\((\d+)\))?', svg, re.DOTALL)
     assert found is not None, svg[:300]
-    size, scale = int(found[1]), int(found[2])
+    # A drawing that fills its place has no scale of its own.
+    scale = int(found[2] or 4)
+    size = int(found[1]) * (1 if found[2] else scale)
     *_, rows = re.findall(r' d="([^"]+)"', svg)
     picture = Image.new("L", (size, size), 255)
     draw = ImageDraw.Draw(picture)
