@@ -44,7 +44,8 @@ def describe(found: PublicAudit) -> Iterator[str]:
     if found.cut_batches:
         yield (
             f"  {counted(found.cut_batches, 'batch ends', 'batches end')} beyond these leaves: what"
-            " they open of them was added, and what they claim, which is of their end, could not be compared."
+            " they open of them was added, and what they claim, which is of their end, could not be"
+            " compared."
         )
     if found.later_batches:
         yield f"  {found.later_batches:,} batches open leaves beyond these; they were not added."
