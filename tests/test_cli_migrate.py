@@ -34,7 +34,7 @@ def test_migrating_says_what_it_did(tmp_path: Path, bare_url: str) -> None:
     assert first.output.count("made") >= 2
     again = run(tmp_path, bare_url, "--json", "migrate")
     done = msgspec.json.decode(again.stdout.splitlines()[-1], type=dict[str, list[str]])["done"]
-    assert len(done) == 3
+    assert len(done) == 4
     assert all("nothing to do" in sentence for sentence in done)
     assert run(tmp_path, bare_url, "keys", "list").exit_code == 0
 
