@@ -17,11 +17,16 @@ document.body.addEventListener("htmx:afterRequest", (event) => {
 
 // A button that is pressed while what was typed is being saved waits for that: else the two would
 // look like changes from two tabs.
+// And once it is on its way, nothing is saved beside it.
 let saving = false;
 let pressed = null;
+let leaving = false;
 document.body.addEventListener("htmx:beforeRequest", (event) => {
-  if (event.detail.elt === form) saving = true;
+  if (event.detail.elt !== form) return;
+  if (leaving) event.preventDefault();
+  else saving = true;
 });
+window.addEventListener("pageshow", () => { leaving = false; });
 document.body.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.elt === form) setTimeout(goOn, 50);  // once the new revision is in the form
 });
@@ -39,6 +44,8 @@ form?.addEventListener("submit", (event) => {
     return;
   }
   unsaved = false;
+  leaving = true;
+  setTimeout(() => { leaving = false; }, 15_000);  // the page is still here: it was stopped
 });
 window.addEventListener("beforeunload", (event) => {
   if (unsaved) event.preventDefault();
